@@ -1,0 +1,42 @@
+"""Who uses the platform: tenants, their users, and the refresh tokens that keep users logged in."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.database.base import Base, Identified
+
+
+class Tenant(Identified, Base):
+    """Owner of models, jobs and keys. Everybody who registers gets one of their own."""
+
+    __tablename__ = "tenants"
+
+    name: Mapped[str]
+    webhook_salt: Mapped[bytes]  # the tenant's webhook secret is derived from it; a new salt is a new secret
+
+
+class User(Identified, Base):
+    """Somebody who can log in."""
+
+    __tablename__ = "users"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    email: Mapped[str] = mapped_column(unique=True)  # in lower case
+    full_name: Mapped[str]
+    password_hash: Mapped[str]
+
+
+class RefreshToken(Identified, Base):
+    """One link of a chain: each refresh spends a token and makes the next of its family."""
+
+    __tablename__ = "refresh_tokens"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    family_id: Mapped[UUID] = mapped_column(index=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

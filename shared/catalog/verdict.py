@@ -1,0 +1,111 @@
+"""What a model host says of an artifact: the words that hosts, workers and the API share.
+
+Names of datatypes are those of the Open Inference Protocol, version 2.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+
+class Datatype(StrEnum):
+    """The type of a column or of an output."""
+
+    BOOL = "BOOL"
+    INT64 = "INT64"
+    FP64 = "FP64"
+    BYTES = "BYTES"  # text, in UTF-8
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of a model.
+
+    Attributes:
+        name: as the model was trained on it, or `x0`, `x1`, … where it was trained on a bare array.
+        example: a value that the model takes, for the example request.
+    """
+
+    name: str
+    datatype: Datatype
+    example: Any = 0.0
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """One output of a model.
+
+    Attributes:
+        name: `label` or `probabilities`.
+        shape: of one row: `[]` a scalar, `[k]` k numbers.
+    """
+
+    name: str
+    datatype: Datatype
+    shape: list[int] = []
+
+
+class Layout(StrEnum):
+    """How a model takes its rows."""
+
+    MATRIX = "matrix"  # one array of 64-bit floats, shape (rows, columns)
+    TABLE = "table"  # a pandas DataFrame: columns are selected by name, or not all are numbers
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes and gives.
+
+    Attributes:
+        inputs: in the order that the model was trained on.
+        named: the model knows its columns by name; otherwise values count by their order.
+        classes: of a classifier, in the order of its probabilities.
+    """
+
+    inputs: list[Column]
+    named: bool
+    layout: Layout
+    outputs: list[Output]
+    classes: list[Any] | None = None
+
+
+class Library(msgspec.Struct, frozen=True, kw_only=True):
+    """A library that the artifact was made with: its version there, and here."""
+
+    artifact: str | None  # None where the file does not say
+    installed: str | None  # None where it is not installed
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an artifact was rejected, for its owner.
+
+    Attributes:
+        code: snake_case, stable.
+        message: what is wrong.
+        remedy: what to do about it.
+    """
+
+    code: str
+    message: str
+    remedy: str
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """A first prediction, to see that the model answers."""
+
+    rows: int
+    latency_us: float  # median of several calls
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of opening an artifact. Part of its version, and readable by its owner."""
+
+    status: Literal["ready", "rejected"]
+    format: str | None = None  # found by content: joblib, pickle
+    runtime: str | None = None  # which of workers/host/runtimes serves it: sklearn
+    estimator: str | None = None  # the model's class
+    libraries: dict[str, Library] = {}
+    signature: Signature | None = None
+    load_time_ms: float | None = None
+    memory_bytes: int | None = None  # by which the model made its host grow
+    probe: Probe | None = None
+    warnings: list[str] = []
+    reason: Reason | None = None

@@ -1,0 +1,87 @@
+"""Jobs and the chunks they are cut into: the truth of every batch job. The broker only hints."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.clock import utc_now
+from shared.database.base import Base, Identified
+
+
+class JobRow(Identified, Base):
+    """A file to predict, and how far that has come."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+        Index("ix_jobs_unfinished", "status", postgresql_where=text("ended_at IS NULL")),
+    )
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
+    model_id: Mapped[UUID | None] = mapped_column(ForeignKey("models.id", ondelete="SET NULL"), index=True)
+    version_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("model_versions.id", ondelete="SET NULL"), index=True
+    )
+    model_name: Mapped[str]  # kept when the model is deleted
+    version_number: Mapped[int]
+
+    input_key: Mapped[str]
+    input_format: Mapped[str]  # shared.jobs.job.FileFormat
+    input_size_bytes: Mapped[int] = mapped_column(BigInteger)
+    input_digest: Mapped[str]  # SHA-256, hexadecimal
+    output_format: Mapped[str]
+    output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
+    callback_url: Mapped[str | None]
+    labels: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", default=dict
+    )  # the caller's own; `metadata` is taken
+
+    status: Mapped[str]  # shared.jobs.job.JobStatus
+    rows_total: Mapped[int | None] = mapped_column(BigInteger)  # None until it is known
+    error: Mapped[dict[str, Any] | None]  # {code, message, chunk?}
+    result_key: Mapped[str | None]
+    result_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    result_digest: Mapped[str | None]
+
+    # The lease of the worker that plans or finishes the job; chunks have their own.
+    fence: Mapped[int] = mapped_column(default=0)  # rises at every claim: only the newest may write
+    attempts: Mapped[int] = mapped_column(default=0)  # of the present step
+    lease_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime] = mapped_column(
+        default=utc_now
+    )  # when a message last asked for the present step
+
+    queued_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finalizing_at: Mapped[datetime | None]
+    succeeded_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    expired_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]  # whichever of the four it was
+
+
+class ChunkRow(Base):
+    """A part of a job's input that one worker predicts at a time."""
+
+    __tablename__ = "chunks"
+    __table_args__ = (
+        Index("ix_chunks_unfinished", "status", "lease_until", postgresql_where=text("status <> 'done'")),
+    )
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[dict[str, Any]]  # which row groups or bytes: shared.jobs.job.ChunkSource
+    status: Mapped[str]  # shared.jobs.job.ChunkStatus
+    rows_total: Mapped[int | None] = mapped_column(BigInteger)
+    rows_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    fence: Mapped[int] = mapped_column(default=0)  # rises at every claim: only the newest may publish
+    attempts: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime] = mapped_column(default=utc_now)
+    part_key: Mapped[str | None]  # set once, by the holder of the newest fence: that is the publication
+    part_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[dict[str, Any] | None]  # why the latest attempt failed

@@ -1,0 +1,118 @@
+"""Every knob of the platform, read once from the environment and handed down.
+
+No other module reads the environment. A name here in capitals is the variable that sets it;
+`.env.example` lists them for operators.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Meta
+
+from shared.errors import OperatorError
+
+MIB = 1024 * 1024
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Secret = Annotated[str, Meta(min_length=32)]
+
+
+class SettingsInvalid(OperatorError):
+    """A variable is missing or has a value that does not fit."""
+
+    code = "settings_invalid"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every knob of the platform."""
+
+    # Where things live
+    database_url: str  # postgresql+asyncpg://…
+    redis_url: str  # redis://… or unix://…: the real-time path and invalidation messages
+    storage_url: str  # file:///folder or s3://bucket/prefix
+    broker_redis_url: str = ""  # jobs and webhooks; empty: database 1 of `redis_url`
+    secret_key: Secret  # signs access tokens and derives webhook secrets
+
+    # Who may reach it
+    environment: Literal["development", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
+    public_url: str = ""  # how clients reach the API, for absolute links; empty: http://host:port
+    allow_private_webhooks: bool = False  # deliveries to loopback and private addresses
+
+    # Logs
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    # Accounts
+    access_token_ttl_s: Count = 15 * 60
+    refresh_token_ttl_s: Count = 30 * 24 * 3600
+
+    # Uploads
+    upload_max_bytes: Count = 2048 * MIB
+    sample_max_bytes: Count = 16 * MIB
+    verdict_wait_s: Seconds = 10.0  # how long an upload waits for its verdict unless told otherwise
+
+    # Real time
+    predict_max_bytes: Count = 16 * MIB
+    predict_deadline_s: Seconds = 5.0  # unless the request sets its own
+    predict_max_deadline_s: Seconds = 60.0
+    max_pending_rows: Count = 20_000  # rows of one version that one API process lets wait; past it 503
+    max_batch_rows: Count = 256  # rows that one call of a model takes
+    max_loaded_versions: Count = 20  # model hosts that one predict worker keeps warm
+    worker_heartbeat_s: Seconds = 0.5  # a worker silent for three of these is taken for dead
+    route_ttl_s: Seconds = 5.0  # how stale a route may be if its invalidation message is lost
+
+    # Model hosts
+    load_timeout_s: Seconds = 60.0
+    call_timeout_s: Seconds = 30.0
+
+    # Jobs
+    job_max_bytes: Count = 64 * 1024 * MIB
+    job_threads: Count = 2  # chunks that one batch worker runs side by side, one model host each
+    chunk_bytes: Count = 64 * MIB
+    chunk_batch_rows: Count = 16_384  # rows that one call of a model takes in a job
+    lease_s: Seconds = 15.0  # a chunk whose lease is older has lost its worker
+    chunk_attempts: Count = 3
+    resend_after_s: Seconds = 20.0  # a message unanswered this long is sent again
+
+    # Webhooks
+    webhook_timeout_s: Seconds = 15.0
+    webhook_threads: Count = 8
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read the settings from `env`.
+
+        Raises:
+            SettingsInvalid: a variable is missing or does not fit; the text names it.
+        """
+        given = {field: env[field.upper()] for field in cls.__struct_fields__ if env.get(field.upper())}
+        try:
+            settings = msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsInvalid(_readable(error)) from None
+        return msgspec.structs.replace(
+            settings,
+            broker_redis_url=settings.broker_redis_url or _with_redis_database(settings.redis_url, 1),
+            public_url=(settings.public_url or f"http://localhost:{settings.port}").rstrip("/"),
+        )
+
+
+def _readable(error: msgspec.ValidationError) -> str:
+    """Msgspec's text, in the words of somebody who sets variables."""
+    text = str(error).replace("Object missing required field", "missing variable")
+    for field in Settings.__struct_fields__:
+        text = text.replace(f"`{field}`", field.upper()).replace(f"`$.{field}`", field.upper())
+    return text
+
+
+def _with_redis_database(url: str, number: int) -> str:
+    """The same server, another database."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return urlunsplit(parts._replace(query=f"db={number}"))
+    return urlunsplit(parts._replace(path=f"/{number}"))

@@ -1,0 +1,231 @@
+"""Where big bytes live: objects under keys, in a folder or in a bucket.
+
+Keys, and who writes them:
+
+    artifacts/{version_id}             an uploaded model        api
+    samples/{version_id}               its example rows         api
+    jobs/{job_id}/input                a job's file             api
+    jobs/{job_id}/parts/{index}.{fence}  a chunk's output       batch worker; a part without its row in
+                                       `chunks` is nobody's, and goes when the job ends
+    jobs/{job_id}/result.{fence}       the whole output         batch worker
+"""
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+from typing_extensions import Buffer
+
+from shared.errors import OperatorError, TooLarge
+
+PIECE_BYTES = 4 * 1024 * 1024  # what is read, and uploaded, at a time
+
+
+class ObjectMissing(OperatorError):
+    """The tables name an object that the store does not hold."""
+
+    code = "object_missing"
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What was stored: its size, and the SHA-256 of its bytes in hexadecimal."""
+
+    size_bytes: int
+    digest: str
+
+
+class Storage:
+    """Objects under keys. An object appears whole or not at all."""
+
+    def __init__(self, url: str) -> None:
+        self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
+        if self._folder is not None:
+            self._store: ObjectStore = LocalStore(self._folder, mkdir=True)
+        else:
+            self._store = from_url(url)
+
+    async def write(self, key: str, content: AsyncIterator[bytes], *, max_bytes: int) -> Written:
+        """Store a stream under `key` while hashing it.
+
+        Raises:
+            TooLarge: it has more than `max_bytes`; nothing is stored.
+        """
+        counted = _Counted(content, max_bytes)
+        await obstore.put_async(
+            self._store, key, counted, use_multipart=True, chunk_size=PIECE_BYTES, max_concurrency=2
+        )
+        return Written(counted.size_bytes, counted.digest.hexdigest())
+
+    async def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `end` (excluded), in pieces."""
+        stop = await self.size(key) if end is None else end
+        while start < stop:
+            piece = await obstore.get_range_async(
+                self._store, key, start=start, end=min(start + PIECE_BYTES, stop)
+            )
+            yield piece.to_bytes()
+            start += len(piece)
+
+    async def size(self, key: str) -> int:
+        """How many bytes the object has.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        try:
+            return (await obstore.head_async(self._store, key))["size"]
+        except (NotFoundError, FileNotFoundError) as error:
+            raise ObjectMissing(f"no object {key!r} in storage") from error
+
+    async def delete(self, key: str) -> None:
+        """Remove the object if it is there."""
+        try:
+            await obstore.delete_async(self._store, key)
+        except (NotFoundError, FileNotFoundError):
+            return
+
+    async def delete_under(self, prefix: str, *, keep: frozenset[str] = frozenset()) -> None:
+        """Remove every object whose key begins with `prefix` and a slash, but for those in `keep`."""
+        listing = obstore.list(self._store, prefix, chunk_size=1000)
+        async for page in listing:
+            for path in {entry["path"] for entry in page} - keep:
+                await self.delete(path)
+
+    async def descriptor(self, key: str) -> int:
+        """An open descriptor to read the object from; the caller closes it.
+
+        A folder gives its own file; from a bucket the bytes are first copied to a file without a name.
+        """
+        if self._folder is not None:
+            await self.size(key)
+            return os.open(self._folder / key, os.O_RDONLY | os.O_CLOEXEC)
+        with tempfile.TemporaryFile() as copy:
+            async for piece in self.read(key):
+                copy.write(piece)
+            copy.flush()
+            copy.seek(0)
+            return os.dup(copy.fileno())
+
+    def reader(self, key: str) -> "ObjectReader":
+        """The object as a file to read and seek in, for code that blocks."""
+        return ObjectReader(self._store, key)
+
+    def writer(self, key: str) -> "ObjectWriter":
+        """A file that becomes the object when it is closed, for code that blocks."""
+        return ObjectWriter(self._store, key)
+
+
+class _Counted(AsyncIterator[bytes]):
+    """Passes a stream on while it counts and hashes it."""
+
+    def __init__(self, content: AsyncIterator[bytes], max_bytes: int) -> None:
+        self._content, self._max_bytes = content, max_bytes
+        self.size_bytes, self.digest = 0, hashlib.sha256()
+
+    async def __anext__(self) -> bytes:
+        piece = await anext(self._content)
+        self.size_bytes += len(piece)
+        if self.size_bytes > self._max_bytes:
+            raise TooLarge(f"the file has more than the {self._max_bytes} bytes that are allowed")
+        self.digest.update(piece)
+        return piece
+
+
+class ObjectReader(io.RawIOBase):
+    """Reads an object by ranges."""
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store, self._key = store, key
+        self._size = obstore.head(store, key)["size"]
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position from the start, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset` from the start, the position or the end."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes; all that is left without it."""
+        left = max(self._size - self._position, 0)
+        length = left if size < 0 else min(size, left)
+        if length == 0:
+            return b""
+        piece = obstore.get_range(self._store, self._key, start=self._position, length=length)
+        self._position += len(piece)
+        return piece.to_bytes()
+
+
+class ObjectWriter(io.RawIOBase):
+    """Writes an object in order; nothing of it is seen before `close`."""
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._sink = obstore.open_writer(store, key, buffer_size=PIECE_BYTES, max_concurrency=2)
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._size
+
+    def write(self, piece: Buffer) -> int:
+        """Add to the end."""
+        data = bytes(piece)
+        self._sink.write(data)
+        self._digest.update(data)
+        self._size += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Make the object appear, whole."""
+        if not self.closed:
+            super().close()
+            self._sink.close()
+
+    def abandon(self) -> None:
+        """Forget what was written: half a file must never become the object."""
+        if not self.closed:
+            super().close()
+            del self._sink  # the store removes the unfinished upload
+
+    def written(self) -> Written:
+        """What was stored so far."""
+        return Written(self._size, self._digest.hexdigest())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if failure[0] is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def __del__(self) -> None:
+        # The base class would close, and so publish, what nobody finished.
+        self.abandon()
