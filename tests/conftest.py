@@ -1,0 +1,9 @@
+"""The fixtures of every test, a file a subject."""
+
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.api",
+    "tests.fixtures.models",
+    "tests.fixtures.jobs",
+    "tests.fixtures.webhooks",
+]
