@@ -206,6 +206,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -226,13 +227,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index(op.f("ix_deliveries_job_id"), "deliveries", ["job_id"], unique=False)
-    op.create_index(op.f("ix_deliveries_tenant_id"), "deliveries", ["tenant_id"], unique=False)
+    op.create_index("ix_deliveries_tenant_id_id", "deliveries", ["tenant_id", "id"], unique=False)
     op.create_table(
         "delivery_attempts",
         sa.Column("delivery_id", sa.Uuid(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("attempted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("latency_ms", sa.Integer(), nullable=False),
+        sa.Column("latency_ms", sa.Integer(), nullable=True),
         sa.Column("status_code", sa.Integer(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("answer", sa.String(), nullable=True),
@@ -258,7 +259,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_constraint(op.f("fk_models_current_version_id_model_versions"), "models")
     op.drop_table("delivery_attempts")
-    op.drop_index(op.f("ix_deliveries_tenant_id"), table_name="deliveries")
+    op.drop_index("ix_deliveries_tenant_id_id", table_name="deliveries")
     op.drop_index(op.f("ix_deliveries_job_id"), table_name="deliveries")
     op.drop_index(
         "ix_deliveries_due", table_name="deliveries", postgresql_where=sa.text("status = 'pending'")

@@ -16,9 +16,10 @@ class DeliveryRow(Identified, Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         Index("ix_deliveries_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_deliveries_tenant_id_id", "tenant_id", "id"),
     )
 
-    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     url: Mapped[str]
     event_type: Mapped[str]
@@ -26,12 +27,13 @@ class DeliveryRow(Identified, Base):
     status: Mapped[str]  # shared.webhooks.delivery.DeliveryStatus
     attempts: Mapped[int] = mapped_column(default=0)  # counted when a worker claims it
     next_attempt_at: Mapped[datetime] = mapped_column(default=utc_now)
+    sent_at: Mapped[datetime] = mapped_column(default=utc_now)  # when a message last asked for an attempt
     lease_until: Mapped[datetime | None]  # of the worker that is sending it
     delivered_at: Mapped[datetime | None]
 
 
 class DeliveryAttemptRow(Base):
-    """What came of one attempt."""
+    """One attempt: written when a worker claims it, completed with what came of it."""
 
     __tablename__ = "delivery_attempts"
 
@@ -40,7 +42,7 @@ class DeliveryAttemptRow(Base):
     )
     number: Mapped[int] = mapped_column(primary_key=True)  # from 1
     attempted_at: Mapped[datetime]
-    latency_ms: Mapped[int]
+    latency_ms: Mapped[int | None]  # None while it runs, and for ever where its worker was lost
     status_code: Mapped[int | None]  # None where there was no answer
     error: Mapped[str | None]
     answer: Mapped[str | None]  # the first of its bytes, as text
