@@ -1,0 +1,219 @@
+"""Multipart forms whose files go to storage while they arrive.
+
+No file is ever whole in memory, parts may come in any order, and a form that cannot be accepted
+leaves nothing behind.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing, asynccontextmanager
+from pathlib import PurePath
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from litestar import Request
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_options_header,
+)
+
+from api.request_body import body_pieces, refuse_beyond
+from shared.errors import FieldError, InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
+from shared.storage.store import Storage, Written
+
+T = TypeVar("T")
+
+_FIELD_MAX_BYTES = 64 * 1024
+_FIELDS_MAX_BYTES = 1024 * 1024  # all text fields together, part headers included
+_PARTS_MAX = 64
+_FILE_NAME_MAX = 200  # characters
+
+_Event: TypeAlias = "MultipartSegment | bytes | None"  # a part begins | some of its bytes | it ends
+
+
+class FilePart(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a form may hold, and where in storage it goes."""
+
+    name: str
+    key: str
+    max_bytes: int
+    required: bool = True
+
+
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that arrived whole. Digest: SHA-256, hexadecimal."""
+
+    file_name: str
+    key: str
+    size_bytes: int
+    digest: str
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What a form held. Optional parts that were not sent, or were empty, are absent."""
+
+    fields: dict[str, str]
+    files: dict[str, StoredFile]
+
+    def fields_as(self, kind: type[T]) -> T:
+        """The text fields as a struct; numbers and booleans are read from their text.
+
+        Raises:
+            InvalidInput: a field is missing or does not fit.
+        """
+        try:
+            return msgspec.convert(self.fields, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"the form does not fit: {error}", [field_error(error)]) from None
+
+
+@asynccontextmanager
+async def stored_form(
+    request: Request[Any, Any, Any], storage: Storage, *, files: Sequence[FilePart], fields: Collection[str]
+) -> AsyncIterator[Form]:
+    """Receive a form and store its files. If the block raises, they are removed again.
+
+    Args:
+        fields: names of the text fields that the form may hold.
+
+    Raises:
+        UnsupportedFormat: the request is no multipart form.
+        MalformedRequest: the form is cut off or broken, or holds a part that it should not.
+        InvalidInput: a required file is missing or empty.
+        TooLarge: a file or the text fields are over their limits.
+    """
+    parser = _parser(request)
+    max_bytes = sum(part.max_bytes for part in files) + _FIELDS_MAX_BYTES
+    refuse_beyond(max_bytes, request)
+    reception = _Reception(storage, {part.name: part for part in files}, fields)
+    try:
+        async with aclosing(_events(parser, body_pieces(request), max_bytes)) as events:
+            yield await reception.receive(events)
+    except BaseException:
+        for part in files:
+            await storage.delete(part.key)
+        raise
+
+
+def field_error(error: msgspec.ValidationError) -> FieldError:
+    """Where a value did not fit, as a JSON pointer, and why.
+
+    The text of msgspec ends in a path such as "- at `$.items[2].name`".
+    """
+    message, _, path = str(error).partition(" - at `$")
+    pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+    return FieldError(message=message, pointer=pointer)
+
+
+def _parser(request: Request[Any, Any, Any]) -> PushMultipartParser:
+    content_type, options = parse_options_header(request.headers.get("content-type", ""))
+    if content_type != "multipart/form-data":
+        raise UnsupportedFormat(
+            f"the content type is {content_type or 'missing'}; send the file as multipart/form-data"
+        )
+    boundary = options.get("boundary", "")
+    if not 1 <= len(boundary) <= 200 or not boundary.isascii():  # noqa: PLR2004  RFC 2046 asks for 70 at most
+        raise MalformedRequest("the header Content-Type names no usable boundary")
+    return PushMultipartParser(boundary, max_segment_count=_PARTS_MAX)
+
+
+async def _events(
+    parser: PushMultipartParser, pieces: AsyncIterator[bytes], max_bytes: int
+) -> AsyncGenerator[_Event, None]:
+    """What the parser finds in the body.
+
+    Ends with the body, so that a client which still sends is heard out; raises if the form has no end.
+    """
+    received = 0
+    try:
+        async for piece in pieces:
+            received += len(piece)
+            if received > max_bytes:
+                raise TooLarge(f"the form has more than the {max_bytes} bytes that are allowed")
+            for event in parser.parse(piece):
+                yield event
+        parser.close()
+    except ParserLimitReached as error:
+        raise TooLarge(f"the form is over a limit: {error}") from error
+    except MultipartError as error:
+        raise MalformedRequest(f"the multipart form is broken: {error}") from error
+
+
+class _Reception:
+    """Takes the parts of one form as they come."""
+
+    def __init__(self, storage: Storage, parts: dict[str, FilePart], names: Collection[str]) -> None:
+        self._storage, self._parts, self._names = storage, parts, names
+        self._seen: set[str] = set()
+        self._form = Form({}, {})
+
+    async def receive(self, events: AsyncIterator[_Event]) -> Form:
+        """All parts, once the last of them is complete."""
+        async for event in events:
+            if isinstance(event, MultipartSegment):
+                await self._take(event, _content(events))
+        for part in self._parts.values():
+            if part.required and part.name not in self._form.files:
+                raise InvalidInput(
+                    f"the file {part.name!r} is missing or empty",
+                    [FieldError(message="a file is needed here", pointer=f"/{part.name}")],
+                )
+        return self._form
+
+    async def _take(self, segment: MultipartSegment, content: AsyncIterator[bytes]) -> None:
+        name = segment.name or ""
+        if name in self._seen:
+            raise MalformedRequest(f"the form has more than one part {name!r}")
+        self._seen.add(name)
+        if name in self._parts:
+            await self._store(self._parts[name], segment.filename or name, content)
+        elif name in self._names:
+            self._form.fields[name] = await _text(name, content)
+        else:
+            known = ", ".join([*self._parts, *self._names])
+            raise MalformedRequest(f"the form has a part {name!r}; this route takes {known}")
+
+    async def _store(self, part: FilePart, file_name: str, content: AsyncIterator[bytes]) -> None:
+        written = await self._storage.write(part.key, content, max_bytes=part.max_bytes)
+        if written.size_bytes:
+            self._form.files[part.name] = _stored(part, file_name, written)
+        else:
+            # What a browser sends for a file that was not chosen.
+            await self._storage.delete(part.key)
+
+
+async def _content(events: AsyncIterator[_Event]) -> AsyncGenerator[bytes, None]:
+    """The bytes of the part that just began."""
+    async for event in events:
+        if not isinstance(event, bytes):
+            return
+        yield event
+
+
+async def _text(name: str, content: AsyncIterator[bytes]) -> str:
+    data = bytearray()
+    async for piece in content:
+        data += piece
+        if len(data) > _FIELD_MAX_BYTES:
+            raise TooLarge(f"the field {name!r} has more than the {_FIELD_MAX_BYTES} bytes that are allowed")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedRequest(f"the field {name!r} is not UTF-8") from error
+
+
+def _stored(part: FilePart, file_name: str, written: Written) -> StoredFile:
+    return StoredFile(
+        file_name=tidy_file_name(file_name) or part.name,
+        key=part.key,
+        size_bytes=written.size_bytes,
+        digest=written.digest,
+    )
+
+
+def tidy_file_name(text: str) -> str:
+    """A client's file name without folders and characters that cannot be shown."""
+    name = PurePath(text.replace("\\", "/")).name
+    return "".join(character for character in name if character.isprintable())[:_FILE_NAME_MAX]
