@@ -101,6 +101,7 @@ def upgrade() -> None:
         sa.Column("version_id", sa.Uuid(), nullable=True),
         sa.Column("model_name", sa.String(), nullable=False),
         sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("input_file_name", sa.String(), nullable=False),
         sa.Column("input_key", sa.String(), nullable=False),
         sa.Column("input_format", sa.String(), nullable=False),
         sa.Column("input_size_bytes", sa.BigInteger(), nullable=False),
@@ -127,6 +128,7 @@ def upgrade() -> None:
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expired_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("swept_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -147,6 +149,13 @@ def upgrade() -> None:
     op.create_index("ix_jobs_tenant_id_id", "jobs", ["tenant_id", "id"], unique=False)
     op.create_index(
         "ix_jobs_unfinished", "jobs", ["status"], unique=False, postgresql_where=sa.text("ended_at IS NULL")
+    )
+    op.create_index(
+        "ix_jobs_unswept",
+        "jobs",
+        ["ended_at"],
+        unique=False,
+        postgresql_where=sa.text("ended_at IS NOT NULL AND swept_at IS NULL"),
     )
     op.create_index(op.f("ix_jobs_version_id"), "jobs", ["version_id"], unique=False)
     op.create_table(
@@ -271,6 +280,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_promotions_model_id"), table_name="promotions")
     op.drop_table("promotions")
     op.drop_index(op.f("ix_jobs_version_id"), table_name="jobs")
+    op.drop_index(
+        "ix_jobs_unswept",
+        table_name="jobs",
+        postgresql_where=sa.text("ended_at IS NOT NULL AND swept_at IS NULL"),
+    )
     op.drop_index("ix_jobs_unfinished", table_name="jobs", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_index("ix_jobs_tenant_id_id", table_name="jobs")
     op.drop_index(op.f("ix_jobs_model_id"), table_name="jobs")

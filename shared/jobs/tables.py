@@ -18,6 +18,9 @@ class JobRow(Identified, Base):
     __table_args__ = (
         Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
         Index("ix_jobs_unfinished", "status", postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "ix_jobs_unswept", "ended_at", postgresql_where=text("ended_at IS NOT NULL AND swept_at IS NULL")
+        ),
     )
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
@@ -28,6 +31,7 @@ class JobRow(Identified, Base):
     model_name: Mapped[str]  # kept when the model is deleted
     version_number: Mapped[int]
 
+    input_file_name: Mapped[str]
     input_key: Mapped[str]
     input_format: Mapped[str]  # shared.jobs.job.FileFormat
     input_size_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -62,6 +66,7 @@ class JobRow(Identified, Base):
     cancelled_at: Mapped[datetime | None]
     expired_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]  # whichever of the four it was
+    swept_at: Mapped[datetime | None]  # when nothing but its input and result was left in storage
 
 
 class ChunkRow(Base):
