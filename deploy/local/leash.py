@@ -1,0 +1,48 @@
+"""Turns into another program that ends when its starter does, and that may run with fewer rights.
+
+Run as a script, with nothing but the standard library, between `fork` and the program proper: an
+interpreter is slower to start than a hook in the forked child, and safe in a process with threads.
+
+    python -I -S leash.py SIGNAL STARTER ACCOUNT PROGRAM [ARGUMENT]...
+
+SIGNAL is sent to the program when the process STARTER is gone (Linux only; elsewhere the next start
+sweeps up). ACCOUNT is the user to become, or "-".
+"""
+
+import ctypes
+import os
+import pwd
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def become(account: str) -> None:
+    """Give up this user's rights for those of `account`."""
+    user = pwd.getpwnam(account)
+    os.setgroups([])
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+
+
+def end_with(starter: int, signal: int) -> None:
+    """Ask the kernel for `signal` when the starter ends. A change of user would cancel it: do that first."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal)
+        if os.getppid() != starter:  # it ended before we asked
+            sys.exit(1)
+
+
+def main(signal: str, starter: str, account: str, *program: str) -> None:
+    """Become `program`."""
+    if account != "-":
+        become(account)
+    end_with(int(starter), int(signal))
+    try:
+        os.execv(program[0], program)  # noqa: S606  no shell is wanted
+    except OSError as error:
+        sys.exit(f"cannot run {program[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,38 @@
+"""Waiting for a server to answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from deploy.local.errors import CannotStart
+
+
+async def until_answers(
+    server: str,
+    ask: Callable[[], Awaitable[object]],
+    *,
+    not_yet: tuple[type[Exception], ...],
+    is_alive: Callable[[], bool],
+    timeout_s: float = 30.0,
+) -> None:
+    """Ask until there is an answer.
+
+    Args:
+        ask: raises one of `not_yet` as long as the server is not there.
+        is_alive: whether its process still runs.
+
+    Raises:
+        CannotStart: it ended, or gave no answer within `timeout_s`.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + timeout_s
+    while True:
+        try:
+            await ask()
+        except not_yet as error:
+            if not is_alive():
+                raise CannotStart(f"{server} did not start") from error
+            if clock() > deadline:
+                raise CannotStart(f"{server} gave no answer within {timeout_s:.0f} s: {error}") from error
+            await asyncio.sleep(0.02)
+        else:
+            return
