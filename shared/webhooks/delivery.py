@@ -1,6 +1,11 @@
-"""The states of a delivery."""
+"""A delivery's states, an attempt at it, and what came of the attempt. Without any I/O."""
 
+from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
+from uuid import UUID
+
+import msgspec
 
 
 class DeliveryStatus(StrEnum):
@@ -9,3 +14,35 @@ class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"  # every attempt of the schedule is spent, or the receiver said 410
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt, claimed by one worker. Carries the secret: never log it whole."""
+
+    delivery_id: UUID
+    number: int  # from 1
+    attempted_at: datetime  # by the database's clock
+    url: str
+    event_type: str
+    body: bytes
+    secret: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an attempt: a status code, or the reason why there was none."""
+
+    latency_ms: int = 0
+    status_code: int | None = None
+    error: str | None = None
+    answer: str | None = None  # the first of its bytes, as text
+    retry_after_s: float | None = None
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the receiver took it. A redirect is not followed and counts as a failure."""
+        return self.status_code is not None and HTTPStatus(200) <= self.status_code < HTTPStatus(300)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the receiver wants it never again."""
+        return self.status_code == HTTPStatus.GONE

@@ -1,0 +1,129 @@
+"""What a tenant sees of its webhooks: the secret, and its deliveries with every attempt."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.access.tables import Tenant
+from shared.errors import FieldError, InvalidInput
+from shared.ids import parse_id
+from shared.settings import Settings
+from shared.webhooks.delivery import DeliveryStatus
+from shared.webhooks.signing import tenant_secret
+from shared.webhooks.tables import DeliveryAttemptRow, DeliveryRow
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt: what the receiver answered, or why there was no answer."""
+
+    number: int
+    attempted_at: datetime
+    latency_ms: int | None  # None while it runs, and where its worker was lost
+    status_code: int | None
+    error: str | None
+    answer: str | None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one address. `id` is the `webhook-id` that the receiver sees."""
+
+    id: UUID
+    job_id: UUID | None
+    event_type: str
+    url: str
+    status: str
+    created_at: datetime
+    next_attempt_at: datetime | None  # None where no attempt will follow
+    delivered_at: datetime | None
+    attempts: list[AttemptView]
+
+
+class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some deliveries, the newest first, and where the next ones begin."""
+
+    items: list[DeliveryView]
+    next_cursor: str | None
+
+
+class WebhookSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tenant's receivers verify with."""
+
+    secret: str
+
+
+async def read_secret(session: AsyncSession, tenant_id: UUID, settings: Settings) -> WebhookSecret:
+    """The secret that every delivery of the tenant is signed with."""
+    salt = (await session.scalars(select(Tenant.webhook_salt).where(Tenant.id == tenant_id))).one()
+    return WebhookSecret(secret=tenant_secret(settings.secret_key, salt=salt))
+
+
+async def list_deliveries(
+    session: AsyncSession, tenant_id: UUID, *, job_id: UUID | None, cursor: str | None, limit: int
+) -> DeliveryPage:
+    """The tenant's deliveries, those of one job if `job_id` is given, the newest first.
+
+    Raises:
+        InvalidInput: the cursor is none that an earlier page gave.
+    """
+    query = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant_id)
+    if job_id is not None:
+        query = query.where(DeliveryRow.job_id == job_id)
+    if cursor is not None:
+        query = query.where(DeliveryRow.id < _position(cursor))
+    found = await session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit + 1))
+    rows = found.all()
+    page = rows[:limit]
+    attempts = await _attempts_of(session, [row.id for row in page])
+    return DeliveryPage(
+        items=[_delivery_view(row, attempts.get(row.id, [])) for row in page],
+        next_cursor=page[-1].id.hex if len(rows) > limit else None,
+    )
+
+
+def _position(cursor: str) -> UUID:
+    position = parse_id(cursor)
+    if position is None:
+        reason = "not a cursor of an earlier page"
+        raise InvalidInput("The cursor is not one of ours.", [FieldError(message=reason, pointer="/cursor")])
+    return position
+
+
+async def _attempts_of(
+    session: AsyncSession, delivery_ids: Sequence[UUID]
+) -> dict[UUID, list[DeliveryAttemptRow]]:
+    found: Iterable[DeliveryAttemptRow] = await session.scalars(
+        select(DeliveryAttemptRow)
+        .where(DeliveryAttemptRow.delivery_id.in_(delivery_ids))
+        .order_by(DeliveryAttemptRow.delivery_id, DeliveryAttemptRow.number)
+    )
+    return {id_: list(rows) for id_, rows in groupby(found, key=lambda row: row.delivery_id)}
+
+
+def _delivery_view(row: DeliveryRow, attempts: Iterable[DeliveryAttemptRow]) -> DeliveryView:
+    return DeliveryView(
+        id=row.id,
+        job_id=row.job_id,
+        event_type=row.event_type,
+        url=row.url,
+        status=row.status,
+        created_at=row.created_at,
+        next_attempt_at=row.next_attempt_at if row.status == DeliveryStatus.PENDING else None,
+        delivered_at=row.delivered_at,
+        attempts=[_attempt_view(attempt) for attempt in attempts],
+    )
+
+
+def _attempt_view(row: DeliveryAttemptRow) -> AttemptView:
+    return AttemptView(
+        number=row.number,
+        attempted_at=row.attempted_at,
+        latency_ms=row.latency_ms,
+        status_code=row.status_code,
+        error=row.error,
+        answer=row.answer,
+    )
