@@ -1,0 +1,219 @@
+"""What crosses the wall between a supervisor and a model host: frames, and the messages in them.
+
+Without I/O: both sides feed bytes in and take messages out. A frame is
+
+    bytes of message (u32, little endian) | bytes of body (u32) | message (msgpack) | body (raw)
+
+with message and body each padded by zeros to a multiple of eight, so that a body of 64-bit floats
+lies aligned in the buffer that received it and needs no copy. Nothing here ever unpickles.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from shared.catalog.verdict import Signature, Verdict
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
+INLINE_BYTES = 64 * 1024  # a body over this travels in a slot of shared memory, not through the socket
+SLOTS = 2  # calls in flight: one computing, one waiting
+
+_HEADER = struct.Struct("<II")
+_BUFFER_BYTES = 256 * 1024
+_PADDING = [bytes(-length % 8) for length in range(8)]  # by length modulo eight
+
+Scalar = str | int | float | bool | None
+Buffer = bytes | bytearray | memoryview
+Kind = Literal["matrix", "columns", "arrow"]
+Dtype = Literal["<f8", "<i8", "|b1"]
+
+
+class BadFrame(Exception):
+    """Bytes that no honest peer sends."""
+
+
+class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unknown_fields=True):
+    """Open the artifact whose descriptor comes with this message.
+
+    Attributes:
+        sample: a second descriptor comes with it: rows as CSV or Parquet.
+        signature: known from an earlier verdict; None asks for a whole verdict with a probe.
+    """
+
+    id: int
+    sample: bool
+    signature: Signature | None
+
+
+class Predict(msgspec.Struct, frozen=True, array_like=True, tag="predict", forbid_unknown_fields=True):
+    """Answer some rows.
+
+    Attributes:
+        kind: what the input bytes are: float64 in row order, msgpack of one list a column, an Arrow stream.
+        slot: whose memory holds the input, and takes a large reply.
+        in_slot: the input lies at the start of the slot; otherwise it is the body of the frame.
+        size_bytes: of the input.
+        arrays: numbers answer as raw arrays, not as lists.
+        reply_at: where in the slot a large reply may be written.
+        reply_bytes: how much room there is.
+    """
+
+    id: int
+    rows: int
+    outputs: list[str]
+    kind: Kind
+    slot: int
+    in_slot: bool
+    size_bytes: int
+    arrays: bool
+    reply_at: int
+    reply_bytes: int
+
+
+class Loaded(msgspec.Struct, frozen=True, array_like=True, tag="loaded", forbid_unknown_fields=True):
+    """What came of opening the artifact."""
+
+    id: int
+    verdict: Verdict
+
+
+class Array(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where one output's numbers lie: from `offset` of the slot's reply area or of the frame's body."""
+
+    name: str
+    dtype: Dtype
+    shape: list[int]
+    in_slot: bool
+    offset: int
+
+
+class Predicted(msgspec.Struct, frozen=True, array_like=True, tag="predicted", forbid_unknown_fields=True):
+    """The outputs of one call: each either among the values or among the arrays."""
+
+    id: int
+    compute_ns: int
+    values: dict[str, list[Scalar | list[Scalar]]]
+    arrays: list[Array]
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed", forbid_unknown_fields=True):
+    """The model raised. `message` is fit for its owner's eyes: no path, no stack."""
+
+    id: int
+    message: str
+
+
+class Fork(msgspec.Struct, frozen=True, array_like=True, tag="fork"):
+    """Ask the template for a host. Its socket and its slots come as descriptors."""
+
+
+class Forked(msgspec.Struct, frozen=True, array_like=True, tag="forked"):
+    """A host runs; its pidfd comes as a descriptor."""
+
+    host: int  # the template's own count: process ids come back
+    pid: int
+
+
+class AskEnd(msgspec.Struct, frozen=True, array_like=True, tag="ask_end"):
+    """Ask the template how a host ended."""
+
+    host: int
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
+    """How a host ended: its wait status, and the last that the model printed."""
+
+    status: int | None  # None: it runs, or nobody knows
+    printed: str
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
+    """The template has imported everything."""
+
+
+Request = Load | Predict
+Answer = Loaded | Predicted | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_answer = msgspec.msgpack.Decoder(Answer).decode
+decode_template_request = msgspec.msgpack.Decoder(Fork | AskEnd).decode
+decode_template_answer = msgspec.msgpack.Decoder(Ready | Forked | Ended).decode
+
+
+def frame(message: msgspec.Struct, body: Sequence[Buffer] = ()) -> list[Buffer]:
+    """The buffers that make one frame, ready for `sendmsg`.
+
+    Raises:
+        BadFrame: over the limits of a frame.
+    """
+    encoded = _encoder.encode(message)
+    size = sum(map(len, body))
+    if len(encoded) > MAX_MESSAGE_BYTES or size > MAX_BODY_BYTES:
+        raise BadFrame(f"a frame of {len(encoded)} + {size} bytes is too large to send")
+    head = b"".join((_HEADER.pack(len(encoded), size), encoded, _PADDING[len(encoded) % 8]))
+    return [head, *body, _PADDING[size % 8]] if size else [head]
+
+
+class Frames:
+    """Cuts a stream of bytes into frames.
+
+    Receive into `space()`, say `received(count)`, then take what `next()` gives until it gives None.
+    The views of a frame hold until the next `space()`.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._start = 0
+        self._end = 0
+        self._wanted = 0  # bytes of the frame that has begun
+
+    def space(self) -> memoryview:
+        """Where to receive the next bytes; never empty."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        needed = max(self._wanted, self._end - self._start + 1, _HEADER.size)
+        if len(self._buffer) - self._start < needed or len(self._buffer) > max(needed, _BUFFER_BYTES):
+            self._move(max(_BUFFER_BYTES, needed))
+        return memoryview(self._buffer)[self._end :]
+
+    def received(self, count: int) -> None:
+        """`count` bytes were put into the space."""
+        self._end += count
+
+    def next(self) -> tuple[memoryview, memoryview] | None:
+        """Message and body of the next whole frame.
+
+        Raises:
+            BadFrame: the lengths are out of bounds.
+        """
+        held = self._end - self._start
+        if held < _HEADER.size:
+            return None
+        message_bytes, body_bytes = _HEADER.unpack_from(self._buffer, self._start)
+        if message_bytes > MAX_MESSAGE_BYTES or body_bytes > MAX_BODY_BYTES:
+            raise BadFrame(f"a frame of {message_bytes} + {body_bytes} bytes is too large")
+        message_at = self._start + _HEADER.size
+        body_at = message_at + _padded(message_bytes)
+        self._wanted = body_at + _padded(body_bytes) - self._start
+        if held < self._wanted:
+            return None
+        self._start += self._wanted
+        self._wanted = 0
+        view = memoryview(self._buffer)
+        return view[message_at : message_at + message_bytes], view[body_at : body_at + body_bytes]
+
+    def _move(self, size: int) -> None:
+        """Bring what is held to the front of another buffer: views of the old one stay whole."""
+        held = self._buffer[self._start : self._end]
+        self._buffer = bytearray(size)
+        self._buffer[: len(held)] = held
+        self._start, self._end = 0, len(held)
+
+
+def _padded(length: int) -> int:
+    return (length + 7) & ~7

@@ -1,0 +1,143 @@
+"""What is said to one host and what it may answer. Without I/O: the blocking and the asyncio driver share it."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from shared.catalog.verdict import Signature, Verdict
+from workers.host import protocol
+from workers.host.protocol import BadFrame, Buffer, Failed, Frames, Kind, Load, Loaded, Predict, Predicted
+from workers.hosting.answers import Asked, decoded, prediction_from
+from workers.hosting.arena import Slot, make_slots
+from workers.hosting.call import PredictCall, Prediction
+from workers.hosting.errors import ModelFailed
+
+Outcome = Verdict | Prediction | ModelFailed
+
+class Conversation:
+    """Makes the frames of requests, and checks that each answer fits the oldest request.
+
+    Every answer is distrusted: its id, its kind, the names, numbers, types and places of its
+    outputs. What does not fit raises BadFrame, and the host must be killed.
+    """
+
+    def __init__(self) -> None:
+        self.slots = make_slots()
+        self._frames = Frames()
+        self._next_id = int.from_bytes(os.urandom(6), "big")  # not to be guessed from the last host's
+        self._asked: deque[Asked] = deque()
+        self._signature: Signature | None = None
+
+    @property
+    def outstanding(self) -> int:
+        """Requests that wait for their answer."""
+        return len(self._asked)
+
+    def load(self, *, sample: bool, signature: Signature | None) -> list[Buffer]:
+        """The frame that asks to open an artifact."""
+        self._signature = signature
+        asked = Asked(self._take_id(), 0, (), None, 0, 0)
+        self._asked.append(asked)
+        return protocol.frame(Load(asked.id, sample, signature))
+
+    def slot(self, size_bytes: int) -> memoryview:
+        """The area of the next call's input."""
+        return self._free_slot().area(size_bytes)[:size_bytes]
+
+    def predict(self, call: PredictCall) -> list[Buffer]:
+        """The frame that asks for a prediction."""
+        slot = self._free_slot()
+        kind, body = _input_of(call)
+        size = call.slot.size_bytes if call.slot else sum(map(len, body))
+        inline = call.slot is None and size <= protocol.INLINE_BYTES
+        reply_at = 0 if inline else (size + 63) & ~63
+        reply_bytes = self._reply_bytes(call)
+        if reply_bytes or not inline:
+            area = slot.area(reply_at + reply_bytes)
+            if not inline and call.slot is None:
+                _fill(area, body)
+        asked = Asked(self._take_id(), call.rows, call.outputs, slot, reply_at, reply_bytes)
+        message = Predict(
+            asked.id,
+            call.rows,
+            list(call.outputs),
+            kind,
+            self.slots.index(slot),
+            not inline,
+            size,
+            call.reply_as == "arrays",
+            reply_at,
+            reply_bytes,
+        )
+        self._asked.append(asked)
+        return protocol.frame(message, body if inline else ())
+
+    def space(self) -> memoryview:
+        """Where to receive the next bytes."""
+        return self._frames.space()
+
+    def received(self, count: int) -> Iterator[Outcome]:
+        """The outcomes, in the order of the requests, that `count` more bytes complete.
+
+        Raises:
+            BadFrame: the host says what no honest host says.
+        """
+        self._frames.received(count)
+        while (parts := self._frames.next()) is not None:
+            yield self._outcome(*parts)
+
+    def close(self) -> None:
+        """Let go of the slots."""
+        for slot in self.slots:
+            slot.close()
+
+    def _take_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def _free_slot(self) -> Slot:
+        if len(self._asked) >= protocol.SLOTS:
+            raise RuntimeError(f"a host takes {protocol.SLOTS} calls at a time")
+        return self.slots[(self._next_id + 1) % protocol.SLOTS]
+
+    def _reply_bytes(self, call: PredictCall) -> int:
+        """Room for the reply's arrays, where they are too large for the socket."""
+        if call.reply_as == "values":
+            return 0
+        shapes = {output.name: output.shape for output in self._signature.outputs} if self._signature else {}
+        widths = [prod(shapes.get(name, [])) for name in call.outputs]
+        size = sum((call.rows * width * 8 + 63) & ~63 for width in widths)
+        return size if size > protocol.INLINE_BYTES else 0
+
+    def _outcome(self, message: memoryview, body: memoryview) -> Outcome:
+        if not self._asked:
+            raise BadFrame("an answer that nobody asked for")
+        answer, asked = decoded(message), self._asked.popleft()
+        if answer.id != asked.id:
+            raise BadFrame("an answer to another question")
+        match answer:
+            case Failed():
+                return ModelFailed(answer.message)
+            case Loaded() if asked.slot is None:
+                self._signature = answer.verdict.signature
+                return answer.verdict
+            case Predicted() if asked.slot is not None:
+                return prediction_from(answer, body, asked)
+        raise BadFrame("an answer of the wrong kind")
+
+
+def _input_of(call: PredictCall) -> tuple[Kind, Sequence[Buffer]]:
+    """How the call's rows are written, and the bytes where they are not in the slot already."""
+    if call.slot is not None:
+        return call.slot.kind, ()
+    if call.matrix is not None:
+        return "matrix", call.matrix
+    return "columns", (protocol.encode(call.columns),)
+
+
+def _fill(area: memoryview, body: Sequence[Buffer]) -> None:
+    at = 0
+    for buffer in body:
+        area[at : at + len(buffer)] = buffer
+        at += len(buffer)
