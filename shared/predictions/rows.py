@@ -1,0 +1,210 @@
+"""From the rows of a JSON request to the bytes that a model host reads.
+
+A reader is made once for a version, from its signature; it has a fast way for rows that fit and a
+slow one that finds out what is wrong, and where.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from shared.catalog.verdict import Column, Datatype, Layout, Signature
+from shared.errors import FieldError, InvalidInput
+from shared.predictions.wire import encode
+
+MAX_ERRORS = 20  # told in one answer; the first few say it all
+
+TAKEN_IN_ORDER = (
+    "the model knows no column names (it was trained on a bare array): "
+    "the values were taken in the order given"
+)
+
+NamedRow = Mapping[str, Any]
+BareRow = Sequence[Any]
+Row = NamedRow | BareRow
+
+
+class InputMismatch(InvalidInput):
+    """Rows that do not fit the model's signature."""
+
+    code = "input_mismatch"
+
+
+class ReadRows(msgspec.Struct, frozen=True):
+    """Rows in the form that travels, and what their sender should know."""
+
+    body: bytes
+    rows: int
+    warnings: tuple[str, ...] = ()
+
+
+def _as_float(value: Any) -> float:
+    """A number as a 64-bit float; a missing one as NaN."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool | int | float):
+        return float(value)
+    raise TypeError("a number")
+
+
+def _as_int(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise TypeError("a whole number")
+
+
+def _as_bool(value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise TypeError("true or false")
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError("text")
+
+
+_COERCE: dict[Datatype, Callable[[Any], Any]] = {
+    Datatype.FP64: _as_float,
+    Datatype.INT64: _as_int,
+    Datatype.BOOL: _as_bool,
+    Datatype.BYTES: _as_text,
+}
+
+
+class RowReader:
+    """Reads rows for one signature."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._columns = signature.inputs
+        self._names = [column.name for column in signature.inputs]
+        self._named = signature.named
+        self._width = len(self._names)
+        self._matrix = signature.layout is Layout.MATRIX
+        self._coerce = [_COERCE[column.datatype] for column in signature.inputs]
+        self._pack = struct.Struct(f"<{self._width}d").pack
+
+    def read(self, rows: Sequence[Any]) -> ReadRows:
+        """Put the rows into the form that travels.
+
+        Args:
+            rows: each an object with the model's column names, or an array in the model's order.
+
+        Raises:
+            InputMismatch: says for each fault the column and the row.
+        """
+        if not rows:
+            raise InputMismatch("`inputs` is empty: send at least one row")
+        values, warnings = self._in_order(rows)
+        try:
+            body = self._pack_matrix(values) if self._matrix else self._pack_table(values)
+        except (struct.error, TypeError, OverflowError):
+            raise InputMismatch(
+                f"the values do not fit the model's {self._width} inputs", self._faults(values)
+            ) from None
+        return ReadRows(body, len(rows), warnings)
+
+    def _pack_matrix(self, rows: Sequence[BareRow]) -> bytes:
+        try:
+            return b"".join([self._pack(*row) for row in rows])
+        except struct.error:  # a null is a missing value; anything else is a fault
+            return b"".join([self._pack(*map(_as_float, row)) for row in rows])
+
+    def _pack_table(self, rows: Sequence[BareRow]) -> bytes:
+        columns = zip(*rows, strict=True)
+        return encode([list(map(c, column)) for c, column in zip(self._coerce, columns, strict=True)])
+
+    def _in_order(self, rows: Sequence[Any]) -> tuple[Sequence[BareRow], tuple[str, ...]]:
+        """Each row's values in the order of the model's inputs."""
+        if isinstance(rows[0], Mapping):
+            return self._by_name(rows)
+        for number, row in enumerate(rows):
+            self._check_array(row, number)
+        return rows, ()
+
+    def _by_name(self, rows: Sequence[NamedRow]) -> tuple[Sequence[BareRow], tuple[str, ...]]:
+        names = self._names
+        warnings: tuple[str, ...] = ()
+        if not self._named and set(rows[0]) != set(names):
+            names = list(rows[0])
+            warnings = (TAKEN_IN_ORDER,)
+            self._check_array(names, 0)
+        pick = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+        try:
+            values = [pick(row) for row in rows]
+        except (KeyError, TypeError, IndexError):
+            raise InputMismatch("columns are missing", _missing(rows, names)) from None
+        return values, warnings + self._ignored(rows[0], names)
+
+    def _ignored(self, row: NamedRow, names: Sequence[str]) -> tuple[str, ...]:
+        if len(row) == len(names):
+            return ()
+        extra = ", ".join(repr(name) for name in list(row)[: MAX_ERRORS + self._width] if name not in names)
+        return (f"not inputs of the model, and ignored: {extra}",)
+
+    def _check_array(self, row: Any, number: int) -> None:
+        if not isinstance(row, list | tuple):
+            raise InputMismatch(
+                "rows are objects with column names, or arrays, and all of one kind",
+                [FieldError(message=f"expected an array, got {_kind(row)}", row=number)],
+            )
+        if len(row) != self._width:
+            message = f"expected {self._width} values ({', '.join(self._names[:8])}{'…' * (self._width > 8)}), got {len(row)}"  # noqa: E501, PLR2004
+            raise InputMismatch(
+                "a row has the wrong number of values", [FieldError(message=message, row=number)]
+            )
+
+    def _faults(self, rows: Sequence[BareRow]) -> list[FieldError]:
+        """Every value that does not fit, up to a number that can still be read."""
+        faults: list[FieldError] = []
+        for number, row in enumerate(rows):
+            for column, coerce, value in zip(self._columns, self._coerce, row, strict=True):
+                fault = _fault(column, coerce, value)
+                if fault is not None:
+                    faults.append(FieldError(message=fault, column=column.name, row=number))
+                if len(faults) == MAX_ERRORS:
+                    return faults
+        return faults
+
+
+def _fault(column: Column, coerce: Callable[[Any], Any], value: Any) -> str | None:
+    try:
+        coerce(value)
+    except TypeError as expected:
+        return f"expected {expected}, got {_kind(value)}"
+    except OverflowError:
+        return f"too large for {column.datatype}"
+    return None
+
+
+def _missing(rows: Sequence[Any], names: Sequence[str]) -> list[FieldError]:
+    """Which columns are missing from which rows."""
+    faults: list[FieldError] = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            faults.append(FieldError(message=f"expected an object, got {_kind(row)}", row=number))
+            continue
+        faults += [
+            FieldError(message="missing", column=name, row=number) for name in names if name not in row
+        ]
+    return faults[:MAX_ERRORS]
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls the value, with the value where it is short."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {value}"[:60]
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    return "an array" if isinstance(value, list | tuple) else "an object"

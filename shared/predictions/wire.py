@@ -1,0 +1,74 @@
+"""What travels between an API process and a predict worker, in MessagePack.
+
+A stream entry carries every request that gathered while the one before was being written, a reply
+list item every reply that one model call gave to one API process. Structs travel as arrays: names
+would be half the bytes.
+"""
+
+import msgspec
+
+from shared.catalog.verdict import Layout
+
+ENTRY_FIELD = b"requests"
+MAX_ENTRY_ROWS = 256  # an entry is taken by one worker whole: a larger one would be shared badly
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """One prediction request.
+
+    Attributes:
+        id: chosen by the API process that waits for the reply.
+        budget_ms: how long the caller still waited when this was written. The entry's own id carries the
+            time of writing by Redis's clock, so that no two machines need to agree on a clock.
+        rows: how many the body holds.
+        outputs: which of the model's outputs are wanted, in order.
+        body: Layout.MATRIX: 64-bit floats, little endian, row by row. Layout.TABLE: a MessagePack list
+            of columns, each a list of values, None where one is missing.
+    """
+
+    id: int
+    budget_ms: int
+    rows: int
+    outputs: tuple[str, ...]
+    body: bytes
+
+
+class RequestEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A stream entry: requests of one API process for one version."""
+
+    reply_to: str
+    requests: list[Request]
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """Why there is no prediction; `code` is one of shared.predictions.errors."""
+
+    code: str
+    message: str
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to one request: outputs by name, each a list with an item a row, or a failure."""
+
+    id: int
+    outputs: dict[str, list[object]] | None
+    failure: Failure | None = None
+    compute_us: int = 0  # of the model's call, which other requests may have shared
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_entry = msgspec.msgpack.Decoder(RequestEntry).decode
+decode_replies = msgspec.msgpack.Decoder(list[Reply]).decode
+decode_columns = msgspec.msgpack.Decoder(list[list[object]]).decode
+
+
+def join_bodies(layout: Layout, bodies: list[bytes]) -> list[bytes] | list[list[object]]:
+    """The inputs of one model call out of the bodies of several requests.
+
+    Returns:
+        Layout.MATRIX: the buffers, one after the other. Layout.TABLE: the columns, longer.
+    """
+    if layout is Layout.MATRIX:
+        return bodies
+    tables = [decode_columns(body) for body in bodies]
+    return [[value for part in parts for value in part] for parts in zip(*tables, strict=True)]

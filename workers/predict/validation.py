@@ -1,0 +1,86 @@
+"""The verdict on an upload: claim it, open it in a model host, write what the host says."""
+
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+
+from shared.catalog.messages import announce_model, announce_version
+from shared.catalog.service import (
+    DEADLY_ARTIFACT,
+    VALIDATION_ATTEMPTS,
+    claim_validation,
+    record_verdict,
+)
+from shared.catalog.verdict import Reason, Verdict
+from shared.database.engine import Database
+from shared.settings import Settings
+from workers.hosting.errors import HostDied, HostTimedOut
+from workers.predict.version_host import Artifact, VersionHost
+
+log = structlog.get_logger()
+
+LEASE_MARGIN_S = 30.0  # beyond the time that a load may take: for the queue to the template, the download, …
+
+
+class Validation:
+    """Judges uploads. Attempts are counted at the claim, so that a file that kills workers ends too."""
+
+    def __init__(self, settings: Settings, *, database: Database, redis: Redis) -> None:
+        self._settings, self._database, self._redis = settings, database, redis
+
+    async def claim(self, version_id: UUID) -> Artifact | None:
+        """Take a version that waits for its verdict; None where it does not, or has had its chances."""
+        lease_s = self._settings.load_timeout_s + LEASE_MARGIN_S
+        async with self._database.transaction() as session:
+            version = await claim_validation(session, version_id, lease_s=lease_s)
+        if version is None:
+            return None
+        artifact = Artifact(
+            version_id=version.id,
+            model_id=version.model_id,
+            artifact_key=version.artifact_key,
+            sample_key=version.sample_key,
+        )
+        if version.validation_attempts > VALIDATION_ATTEMPTS:
+            await self._record(artifact, DEADLY_ARTIFACT)
+            return None
+        return artifact
+
+    async def judge(self, host: VersionHost) -> bool:
+        """Open the artifact and write the verdict.
+
+        Returns:
+            Whether it is ready, and loaded in `host`.
+        """
+        try:
+            verdict = await host.validate()
+        except HostTimedOut:
+            verdict = _rejected(
+                code="load_timed_out",
+                message=f"opening the file took more than {self._settings.load_timeout_s:.0f} seconds",
+                remedy="make the model smaller, or ask the operator for a longer LOAD_TIMEOUT_S",
+            )
+        except HostDied as error:
+            verdict = _rejected(
+                code="load_crashed",
+                message=f"the process that opened the file died: {error}",
+                remedy="check that the file loads where it was made and fits into memory",
+            )
+        recorded = await self._record(host.artifact, verdict)
+        if not recorded:
+            host.kill()
+        return recorded and verdict.status == "ready"
+
+    async def _record(self, artifact: Artifact, verdict: Verdict) -> bool:
+        async with self._database.transaction() as session:
+            recorded = await record_verdict(session, artifact.version_id, verdict)
+        if recorded:
+            log.info("verdict", version_id=str(artifact.version_id), status=verdict.status)
+            await announce_version(self._redis, artifact.version_id)
+            await announce_model(self._redis, artifact.model_id)
+        return recorded
+
+
+def _rejected(*, code: str, message: str, remedy: str) -> Verdict:
+    return Verdict(status="rejected", reason=Reason(code=code, message=message, remedy=remedy))

@@ -1,0 +1,159 @@
+"""The model host of one version, loaded anew when it dies."""
+
+import asyncio
+import os
+import time
+from collections import deque
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from shared.catalog.verdict import Layout, Signature, Verdict
+from shared.settings import Settings
+from shared.storage.store import Storage
+from workers.hosting.async_host import AsyncHost
+from workers.hosting.call import PredictCall, Prediction
+from workers.hosting.errors import HostDied, HostTimedOut
+from workers.hosting.template import HostTemplate
+
+log = structlog.get_logger()
+
+CRASHES_TO_DEGRADE = 5
+CRASH_WINDOW_S = 300.0
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes to load a version."""
+
+    version_id: UUID
+    model_id: UUID
+    artifact_key: str
+    sample_key: str | None = None
+    signature: Signature | None = None  # None until there is a verdict
+
+    @property
+    def layout(self) -> Layout:
+        """How the model takes its rows."""
+        return self.signature.layout if self.signature else Layout.MATRIX
+
+
+class VersionHost:
+    """Loads a version into a host, and again whenever that host died."""
+
+    def __init__(
+        self, artifact: Artifact, *, template: HostTemplate, storage: Storage, settings: Settings
+    ) -> None:
+        self.artifact = artifact
+        self._template, self._storage, self._settings = template, storage, settings
+        self._host: AsyncHost | None = None
+        self._loading = asyncio.Lock()
+        self._crashed_at: deque[float] = deque(maxlen=CRASHES_TO_DEGRADE)
+
+    @property
+    def degraded(self) -> bool:
+        """It crashed again and again within a short time."""
+        return len(self._crashed_at) == CRASHES_TO_DEGRADE and self._crashed_at[0] > _window_start()
+
+    async def validate(self) -> Verdict:
+        """Open the artifact for the first time, and stay loaded if it is a model.
+
+        Raises:
+            HostDied, HostTimedOut: the artifact brought its host down.
+        """
+        host = await self._spawn()
+        try:
+            verdict = await self._load(host, probe=True)
+        except (HostDied, HostTimedOut):
+            host.kill()
+            raise
+        if verdict.signature is None:
+            host.kill()
+        else:
+            self._host = host
+            self.artifact = msgspec.structs.replace(self.artifact, signature=verdict.signature)
+        return verdict
+
+    async def start(self) -> None:
+        """Be loaded when this returns."""
+        async with self._loading:
+            if self._host is None:
+                await self._start()
+
+    async def predict(self, call: PredictCall) -> Prediction:
+        """Have the model answer.
+
+        Raises:
+            ModelFailed: the model raised an error.
+            HostDied, HostTimedOut: the host is gone; the next call loads another.
+        """
+        if self._host is None:
+            await self.start()
+        host = self._host
+        if host is None:
+            raise HostDied("the model's process could not be started")
+        try:
+            return await host.predict(call, timeout_s=self._settings.call_timeout_s)
+        except (HostDied, HostTimedOut) as error:
+            self._note_crash(host, error)
+            raise
+
+    def kill(self) -> None:
+        """Let go of the process."""
+        if self._host is not None:
+            self._host.kill()
+            self._host = None
+
+    async def _start(self) -> None:
+        await asyncio.sleep(self._pause_s())
+        host = await self._spawn()
+        try:
+            await self._load(host, probe=False)
+        except BaseException as error:
+            host.kill()
+            self._crashed_at.append(time.monotonic())
+            log.warning("model not loaded", version_id=str(self.artifact.version_id), error=str(error))
+            raise
+        self._host = host
+
+    async def _spawn(self) -> AsyncHost:
+        return AsyncHost(await asyncio.to_thread(self._template.spawn))
+
+    async def _load(self, host: AsyncHost, *, probe: bool) -> Verdict:
+        artifact = await self._storage.descriptor(self.artifact.artifact_key)
+        try:
+            sample = await self._sample() if probe else None
+            try:
+                return await host.load(
+                    artifact,
+                    sample=sample,
+                    signature=self.artifact.signature,
+                    timeout_s=self._settings.load_timeout_s,
+                )
+            finally:
+                if sample is not None:
+                    os.close(sample)
+        finally:
+            os.close(artifact)
+
+    async def _sample(self) -> int | None:
+        key = self.artifact.sample_key
+        return None if key is None else await self._storage.descriptor(key)
+
+    def _pause_s(self) -> float:
+        """Longer after each crash of late, so that a model that dies at once costs little."""
+        crashes = sum(at > _window_start() for at in self._crashed_at)
+        return 0.0 if crashes < 2 else min(FIRST_PAUSE_S * 2**crashes, LONGEST_PAUSE_S)  # noqa: PLR2004  the first is free
+
+    def _note_crash(self, host: AsyncHost, error: Exception) -> None:
+        if self._host is host:  # two calls may learn of the same death
+            self._host = None
+            host.kill()
+            self._crashed_at.append(time.monotonic())
+            log.warning("model host lost", version_id=str(self.artifact.version_id), error=str(error))
+
+
+def _window_start() -> float:
+    return time.monotonic() - CRASH_WINDOW_S
