@@ -81,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Webhooks
     webhook_timeout_s: Seconds = 15.0
-    webhook_threads: Count = 8
+    webhook_threads: Count = 32  # attempts side by side; they mostly wait, some for the whole limit
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -1,0 +1,85 @@
+"""`python -m workers.webhooks`: one delivery attempt a message.
+
+Nothing is retried from here: what failed has its next time in Postgres, and the scheduler asks again.
+"""
+
+import os
+from uuid import UUID
+
+import dramatiq
+import httpx
+import structlog
+
+from shared.database.engine import Database
+from shared.logs import configure_logs
+from shared.messaging.actors import DELIVER, WEBHOOKS_QUEUE
+from shared.messaging.broker import connect_broker
+from shared.settings import Settings
+from shared.webhooks.delivery import Attempt, Outcome
+from shared.webhooks.sender import Sender
+from shared.webhooks.service import claim_attempt, record_outcome
+from workers.dramatiq_worker import run_worker
+
+log = structlog.get_logger()
+
+
+def declare_actors(
+    broker: dramatiq.Broker, *, settings: Settings, database: Database, sender: Sender
+) -> None:
+    """Declare what the messages of the queue ask for."""
+
+    async def deliver(delivery_id: str) -> None:
+        """Make one attempt at a delivery.
+
+        Safe to repeat: the claim is refused while another attempt runs, and until the next is due.
+        """
+        await attempt_delivery(UUID(delivery_id), settings=settings, database=database, sender=sender)
+
+    dramatiq.actor(deliver, actor_name=DELIVER.actor, queue_name=DELIVER.queue, broker=broker)
+
+
+async def attempt_delivery(
+    delivery_id: UUID, *, settings: Settings, database: Database, sender: Sender
+) -> None:
+    """Claim the delivery, send it, and write down what came of it. Nothing if it cannot be claimed."""
+    async with database.transaction() as session:
+        attempt = await claim_attempt(session, delivery_id, settings)
+    if attempt is None:
+        return
+    outcome = await sender.send(attempt)
+    async with database.transaction() as session:
+        await record_outcome(session, attempt, outcome)
+    _log_outcome(attempt, outcome)
+
+
+def _log_outcome(attempt: Attempt, outcome: Outcome) -> None:
+    log.info(
+        "delivery_attempted",
+        delivery_id=str(attempt.delivery_id),
+        event_type=attempt.event_type,
+        host=httpx.URL(attempt.url).host,  # never the whole URL: its path may be a secret
+        number=attempt.number,
+        status_code=outcome.status_code,
+        error=outcome.error,
+        latency_ms=outcome.latency_ms,
+    )
+
+
+def main() -> None:
+    """Deliver until a signal says stop."""
+    settings = Settings.from_env(os.environ)
+    configure_logs(settings, "webhooks")
+    database = Database(settings.database_url)
+    broker = connect_broker(settings)
+    declare_actors(broker, settings=settings, database=database, sender=Sender(settings))
+    run_worker(
+        broker,
+        WEBHOOKS_QUEUE,
+        threads=settings.webhook_threads,
+        on_stop=lambda: None,  # an attempt ends by itself within its limit
+        close=database.close,
+    )
+
+
+if __name__ == "__main__":
+    main()
