@@ -9,6 +9,7 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -153,7 +154,7 @@ class PredictQueue:
     async def _read(self) -> None:
         while True:
             try:
-                answer = await self._redis.blmpop(
+                answer: Any = await self._redis.blmpop(
                     REPLY_WAIT_S, 1, self._reply_to, direction="LEFT", count=REPLIES_AT_A_TIME
                 )
             except (RedisError, OSError) as error:

@@ -5,9 +5,9 @@ list item every reply that one model call gave to one API process. Structs trave
 would be half the bytes.
 """
 
-import msgspec
+from collections.abc import Iterable
 
-from shared.catalog.verdict import Layout
+import msgspec
 
 ENTRY_FIELD = b"requests"
 MAX_ENTRY_ROWS = 256  # an entry is taken by one worker whole: a larger one would be shared badly
@@ -62,13 +62,7 @@ decode_replies = msgspec.msgpack.Decoder(list[Reply]).decode
 decode_columns = msgspec.msgpack.Decoder(list[list[object]]).decode
 
 
-def join_bodies(layout: Layout, bodies: list[bytes]) -> list[bytes] | list[list[object]]:
-    """The inputs of one model call out of the bodies of several requests.
-
-    Returns:
-        Layout.MATRIX: the buffers, one after the other. Layout.TABLE: the columns, longer.
-    """
-    if layout is Layout.MATRIX:
-        return bodies
+def join_tables(bodies: Iterable[bytes]) -> list[list[object]]:
+    """The columns of several requests' bodies (Layout.TABLE), joined into those of one model call."""
     tables = [decode_columns(body) for body in bodies]
     return [[value for part in parts for value in part] for parts in zip(*tables, strict=True)]

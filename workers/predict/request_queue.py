@@ -7,6 +7,7 @@ adopted by another that holds the version: prediction is pure, so that doing it 
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -82,14 +83,14 @@ class RequestQueue:
         return self._unpack(adopted)
 
     async def _claim(self, consumer: str) -> list[Entry]:
-        pending = await self._redis.xpending_range(
+        pending: Any = await self._redis.xpending_range(
             self._stream, GROUP, min="-", max="+", count=ENTRIES_AT_A_TIME, consumername=consumer
         )
         if not pending:
             return []
         ids = [entry["message_id"] for entry in pending]
-        claimed: list[Entry] = await self._redis.xclaim(self._stream, GROUP, self._worker_id, 0, ids)
-        return claimed
+        claimed: Any = await self._redis.xclaim(self._stream, GROUP, self._worker_id, 0, ids)
+        return list(claimed)
 
     async def answer(self, replies: Iterable[tuple[Taken, Reply]], done: Sequence[EntryId]) -> None:
         """Send the replies and let go of the entries whose requests are all answered."""
@@ -124,11 +125,11 @@ class RequestQueue:
             yield Taken(request, entry.reply_to, written + request.budget_ms / 1000)
 
 
-def _entries(answer: object) -> list[Entry]:
+def _entries(answer: Any) -> list[Entry]:
     """The entries in an answer to XREADGROUP on one stream, in either version of the protocol."""
     if not answer:
         return []
     if isinstance(answer, dict):
         return [entry for batch in next(iter(answer.values())) for entry in batch]
-    entries: list[Entry] = answer[0][1]  # type: ignore[index]
+    entries: list[Entry] = answer[0][1]
     return entries

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from shared.catalog.verdict import Layout
 from shared.errors import PlatformError
 from shared.predictions.errors import ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
-from shared.predictions.wire import Failure, Reply, join_bodies
+from shared.predictions.wire import Failure, Reply, join_tables
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.errors import ModelFailed as HostModelFailed
@@ -91,30 +91,23 @@ class ServedVersion:
         except (HostModelFailed, HostDied, HostTimedOut) as error:
             if len(call) == 1:
                 return [(call[0], await self._last_word(call, error))]
+        except Exception as error:  # whatever it is, those who wait are told, and the version goes on
+            log.exception("call failed", version_id=str(self.host.artifact.version_id))
+            return [(taken, Reply(taken.request.id, None, _failure(error))) for taken in call]
         first, second = halves(call)
         return await self._predict(first) + await self._predict(second)
 
-    async def _last_word(self, call: Call, error: Exception) -> Reply:
+    async def _last_word(self, call: Call, error: PlatformError) -> Reply:
         """What the one request is told; a crash may have been another's fault, so it is tried once more."""
         try:
             if isinstance(error, HostDied):
                 return _replies(call, await self._call_host(call))[0][1]
-        except (HostModelFailed, HostDied, HostTimedOut) as second_error:
+        except PlatformError as second_error:
             error = second_error
         return Reply(call[0].request.id, None, _failure(error))
 
     async def _call_host(self, call: Call) -> Prediction:
-        layout = self.host.artifact.layout
-        inputs = join_bodies(layout, [taken.request.body for taken in call])
-        is_matrix = layout is Layout.MATRIX
-        return await self.host.predict(
-            PredictCall(
-                rows=rows_of(call),
-                outputs=call[0].request.outputs,
-                matrix=inputs if is_matrix else None,
-                columns=None if is_matrix else inputs,
-            )
-        )
+        return await self.host.predict(_stack(call, self.host.artifact.layout))
 
     async def _refuse_waiting(self, error: PlatformError) -> None:
         """Tell those who wait that the version cannot be loaded, rather than let their deadlines pass."""
@@ -122,6 +115,15 @@ class ServedVersion:
         failure = Failure(ModelLoading.code, f"the model could not be loaded: {error}")
         replies = [(taken, Reply(taken.request.id, None, failure)) for taken in work.requests]
         await self._queue.answer(replies, done=work.entry_ids)
+
+
+def _stack(call: Call, layout: Layout) -> PredictCall:
+    """The rows of several requests as one call of the model."""
+    rows, outputs = rows_of(call), call[0].request.outputs
+    bodies = [taken.request.body for taken in call]
+    if layout is Layout.MATRIX:
+        return PredictCall(rows=rows, outputs=outputs, matrix=bodies)
+    return PredictCall(rows=rows, outputs=outputs, columns=join_tables(bodies))
 
 
 def _replies(call: Call, prediction: Prediction) -> Answers:
@@ -132,7 +134,7 @@ def _replies(call: Call, prediction: Prediction) -> Answers:
             taken,
             Reply(
                 taken.request.id,
-                {name: values[rows] for name, values in prediction.outputs.items()},
+                {name: list(values[rows]) for name, values in prediction.outputs.items()},
                 compute_us=compute_us,
             ),
         )
@@ -145,4 +147,6 @@ def _failure(error: Exception) -> Failure:
         return Failure(ModelFailed.code, str(error))
     if isinstance(error, HostTimedOut):
         return Failure(PredictionTimeout.code, str(error))
-    return Failure(ModelCrashed.code, str(error))
+    if isinstance(error, PlatformError):
+        return Failure(ModelCrashed.code, str(error))
+    return Failure(ModelCrashed.code, "the model could not be called")

@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -94,7 +95,7 @@ class Supervisor:
             await _unless_unreachable(self._follow_one)
 
     async def _follow_one(self) -> None:
-        asked = await self._redis.bzpopmin([VALIDATIONS_KEY, WANTED], timeout=ASK_WAIT_S)
+        asked: Any = await self._redis.bzpopmin([VALIDATIONS_KEY, WANTED], timeout=ASK_WAIT_S)
         if asked is None:
             return
         key, member, _ = asked

@@ -119,7 +119,7 @@ class VersionHost:
         self._host = host
 
     async def _spawn(self) -> AsyncHost:
-        return AsyncHost(await asyncio.to_thread(self._template.spawn))
+        return await AsyncHost.spawn(self._template)
 
     async def _load(self, host: AsyncHost, *, probe: bool) -> Verdict:
         artifact = await self._storage.descriptor(self.artifact.artifact_key)
@@ -129,6 +129,7 @@ class VersionHost:
                 return await host.load(
                     artifact,
                     sample=sample,
+                    probe=probe,
                     signature=self.artifact.signature,
                     timeout_s=self._settings.load_timeout_s,
                 )
