@@ -10,6 +10,7 @@ import dramatiq
 import httpx
 import structlog
 
+import shared.jobs.tables  # noqa: F401  deliveries refer to jobs, and a row is written only where both are known
 from shared.database.engine import Database
 from shared.logs import configure_logs
 from shared.messaging.actors import DELIVER, WEBHOOKS_QUEUE
@@ -35,7 +36,7 @@ def declare_actors(
         """
         await attempt_delivery(UUID(delivery_id), settings=settings, database=database, sender=sender)
 
-    dramatiq.actor(deliver, actor_name=DELIVER.actor, queue_name=DELIVER.queue, broker=broker)
+    dramatiq.actor(actor_name=DELIVER.actor, queue_name=DELIVER.queue, broker=broker)(deliver)
 
 
 async def attempt_delivery(

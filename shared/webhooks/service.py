@@ -72,7 +72,7 @@ async def claim_attempt(session: AsyncSession, delivery_id: UUID, settings: Sett
     row = found.one_or_none()
     if row is None:
         return None
-    delivery, salt = row.tuple()
+    delivery, salt = row
     if delivery.attempts >= MAX_ATTEMPTS:  # its last worker was lost before it could say so
         delivery.status = DeliveryStatus.FAILED
         return None
