@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+ROOT = Path(__file__).resolve().parents[2]  # the checkout
+
 _LEASH = Path(__file__).with_name("leash.py")
 
 

@@ -1,25 +1,30 @@
-"""Folders that belong to a server: who may enter them, and short ones for its socket."""
+"""Folders that belong to a server: where they are, who may enter them."""
 
 import hashlib
 import os
 import pwd
 import stat
-import tempfile
 from pathlib import Path
 
 from deploy.local.errors import CannotStart
 
 # A socket's path may have 107 bytes on Linux and 103 on macOS; the longest name is PostgreSQL's lock.
 _SOCKET_FOLDER_BYTES = 103 - len("/.s.PGSQL.5432.lock")
+_OUTSIDE = Path("/var/lib/modelyard")
 
 
 def own_folder(path: Path, account: str = "") -> Path:
-    """Make the folder `path`, which only `account` (empty: this user) may enter."""
+    """Make the folder `path`, which only `account` (empty: this user) may enter.
+
+    Raises:
+        CannotStart: it is there already and is somebody else's.
+    """
     path.mkdir(parents=True, exist_ok=True)
+    if path.stat().st_uid not in {_user_id(account), os.geteuid()}:
+        raise CannotStart(f"{path} belongs to {path.owner()}: remove it, or start as that user")
     path.chmod(0o700)
     if account:
-        user = pwd.getpwnam(account)
-        os.chown(path, user.pw_uid, user.pw_gid)
+        os.chown(path, pwd.getpwnam(account).pw_uid, pwd.getpwnam(account).pw_gid)
     return path
 
 
@@ -28,28 +33,27 @@ def reachable_by_all(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
 
 
+def home_for(path: Path, account: str) -> Path:
+    """The folder `path`, or one elsewhere that it links to if `account` cannot get to `path`."""
+    if not account or reachable_by_all(path):
+        return path
+    outside = _OUTSIDE / _digest(path) / path.name
+    if not path.is_symlink():
+        outside.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(outside)
+    return outside
+
+
 def socket_folder(path: Path, account: str = "") -> Path:
-    """A private folder for sockets: `path`, or a short one in its stead when it is too long for them.
-
-    Raises:
-        CannotStart: the short one is there already and is somebody else's.
-    """
+    """Where to keep sockets: `path`, or a short folder in its stead when it is too long for them."""
     if len(os.fsencode(path.absolute())) <= _SOCKET_FOLDER_BYTES:
-        return own_folder(path, account)
-    owner = account or pwd.getpwuid(os.geteuid()).pw_name
-    digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:12]
-    short = Path(_short_temporary_folder(), f"modelyard-{owner}-{digest}")
-    if short.is_symlink() or (short.exists() and short.owner() not in {owner, _our_name()}):
-        raise CannotStart(
-            f"{short} belongs to somebody else: remove it, or move this folder to a shorter path"
-        )
-    return own_folder(short, account)
+        return path.absolute()
+    return Path(f"/tmp/modelyard-{_user_id(account)}-{_digest(path)}")  # noqa: S108  made by `own_folder`, with care
 
 
-def _our_name() -> str:
-    return pwd.getpwuid(os.geteuid()).pw_name
+def _user_id(account: str) -> int:
+    return pwd.getpwnam(account).pw_uid if account else os.geteuid()
 
 
-def _short_temporary_folder() -> str:
-    folder = tempfile.gettempdir()
-    return folder if len(folder) <= 40 else "/tmp"  # noqa: PLR2004, S108  a folder of our own is made in it
+def _digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:12]

@@ -41,7 +41,8 @@ def main(signal: str, starter: str, account: str, *program: str) -> None:
     try:
         os.execv(program[0], program)  # noqa: S606  no shell is wanted
     except OSError as error:
-        sys.exit(f"cannot run {program[0]}: {error.strerror}")
+        print(f"cannot run {program[0]}: {error.strerror}", file=sys.stderr)
+        sys.exit(127)  # what a shell answers
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.local.errors import CannotStart
@@ -15,38 +17,53 @@ def stop_leftover(data: Path, sockets: Path) -> None:
     Raises:
         CannotStart: it does not stop.
     """
-    process = _named_in(data / "postmaster.pid")
-    if process is None:
-        return  # nothing runs under that number: the server cleans up after it by itself
-    if str(data) in process.command:
+    lock = data / "postmaster.pid"
+    if not lock.exists():
+        return
+    process = _named_in(lock)
+    if process and str(data) in process.command:
         _stop(process)
-    else:
-        # The number is another program's by now. The server would take that for a twin of itself.
-        for mark in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
-            mark.unlink()
+    # The number in the lock may be another program's by now, or that of a dead process which nobody collects:
+    # the server would take either for a twin of itself. Nobody works on the data: the lock means nothing.
+    if not _comes_true(lambda: not _anybody_in(data), within_s=10):
+        raise CannotStart(f"parts of an earlier PostgreSQL still work in {data}: end them, then try again")
+    for mark in (lock, *sockets.glob(".s.PGSQL.*")):
+        mark.unlink(missing_ok=True)
 
 
 def _named_in(lock: Path) -> Process | None:
-    if not lock.exists():
-        return None
     number = lock.read_text().partition("\n")[0].strip()
     return find_process(int(number)) if number.isdecimal() else None
 
 
 def _stop(process: Process) -> None:
     for how, patience_s in ((signal.SIGINT, 20), (signal.SIGQUIT, 10)):
-        os.kill(process.pid, how)
-        if _is_gone(process, within_s=patience_s):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, how)
+        if _comes_true(lambda: find_process(process.pid) is None, within_s=patience_s):
             return
     raise CannotStart(
         f"a PostgreSQL of an earlier run does not stop: end process {process.pid}, then try again"
     )
 
 
-def _is_gone(process: Process, *, within_s: float) -> bool:
+def _anybody_in(data: Path) -> bool:
+    """Whether a process has the data as its folder, as every part of a server does (seen on Linux only)."""
+    folder = str(data.resolve())
+    return any(_current_folder(process) == folder for process in Path("/proc").glob("[0-9]*"))
+
+
+def _current_folder(process: Path) -> str:
+    try:
+        return str((process / "cwd").readlink())
+    except OSError:  # it ended, or is another user's
+        return ""
+
+
+def _comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
     deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if find_process(process.pid) != process:
-            return True
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return False
+    return True

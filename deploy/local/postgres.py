@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -43,7 +44,7 @@ class PostgresServer:
     """The server whose data are in `home`.
 
     Args:
-        home: a folder that any user can reach when we are root, because the server then is another user.
+        home: a folder that any user can reach when we are root, because the server is another user then.
         options: server settings, as `name=value`.
     """
 
@@ -52,8 +53,8 @@ class PostgresServer:
         self._password = password
         self._options = options
         self._account = server_account()
-        self._socket_folder = home
-        self._programs = home
+        self._socket_folder = socket_folder(self._home / "socket", self._account)
+        self._programs = self._home / "programs"
 
     def prepare(self) -> None:
         """Make the data folder when there is none, and stop a server that an earlier run left in it.
@@ -62,8 +63,8 @@ class PostgresServer:
             CannotStart: the data are another version's, or cannot be made.
         """
         own_folder(self._home, self._account)
+        own_folder(self._socket_folder, self._account)
         self._programs = self._installation() / "bin"
-        self._socket_folder = socket_folder(self._home / "socket", self._account)
         if self._version_file.exists():
             self._check_version()
             stop_leftover(self._data, self._socket_folder)
@@ -110,6 +111,8 @@ class PostgresServer:
             await connection.close()
 
     async def _ensure_database(self) -> None:
+        if not self._says_ready():
+            raise ConnectionRefusedError("it is still starting")
         connection = await self._connect()
         try:
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", USER):
@@ -118,9 +121,25 @@ class PostgresServer:
             await connection.close()
 
     async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            host=str(self._socket_folder), user=USER, password=self._password, database="postgres", timeout=10
-        )
+        try:
+            return await asyncpg.connect(
+                host=str(self._socket_folder),
+                user=USER,
+                password=self._password,
+                database="postgres",
+                timeout=10,
+            )
+        except asyncpg.InvalidPasswordError as error:
+            raise CannotStart(
+                f"{self._data} was made with another password: put back the secrets.json that belongs to it, "
+                "or move that folder away to start empty"
+            ) from error
+
+    def _says_ready(self) -> bool:
+        """What the server's own file tells. Whoever connects earlier is refused, and that is logged."""
+        with suppress(FileNotFoundError):
+            return (self._data / "postmaster.pid").read_text().rstrip().endswith("ready")
+        return False
 
     @property
     def _data(self) -> Path:
@@ -171,6 +190,7 @@ class PostgresServer:
             env=basic_environment(),
             cwd="/",
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in the terminal is for us
             capture_output=True,
             text=True,
             check=False,

@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http.client import HTTPConnection, HTTPException
+
+import msgspec
 
 from deploy.local.errors import CannotStart
 
@@ -36,3 +39,27 @@ async def until_answers(
             await asyncio.sleep(0.02)
         else:
             return
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the API says when asked whether it is ready; status 0 when it says nothing."""
+
+    status: int
+    text: str
+
+
+async def ask_readiness(host: str, port: int) -> Answer:
+    """Ask the API whether the platform is ready."""
+    return await asyncio.to_thread(_ask_readiness, host, port)
+
+
+def _ask_readiness(host: str, port: int) -> Answer:
+    connection = HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        return Answer(response.status, response.read().decode(errors="replace"))
+    except (OSError, HTTPException) as error:
+        return Answer(0, str(error))
+    finally:
+        connection.close()

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -23,20 +24,20 @@ class RedisServer:
     """The server whose data are in `home`."""
 
     def __init__(self, home: Path, *, password: str, durability: Sequence[str] = KEPT) -> None:
-        self._home = home
+        self._home = home.absolute()
         self._password = password
         self._durability = durability
-        self._socket = home / "redis.sock"
+        self._socket = socket_folder(home) / "redis.sock"
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"unix://:{self._password}@{self._socket}"
+        return f"unix://:{self._password}@{quote(str(self._socket))}"
 
     def prepare(self) -> None:
         """Make its folders and write its configuration, which holds the password and so is private."""
         own_folder(self._home)
-        self._socket = socket_folder(self._home) / "redis.sock"
+        own_folder(self._socket.parent)
         self._configuration.touch(mode=0o600)
         self._configuration.write_text("\n".join(self._directives()) + "\n")
 
@@ -68,7 +69,7 @@ class RedisServer:
             f'unixsocket "{self._socket}"',
             "unixsocketperm 700",
             f"requirepass {self._password}",
-            f'dir "{self._home.absolute()}"',
+            f'dir "{self._home}"',
             'save ""',
             "maxmemory-policy noeviction",
             "loglevel warning",
