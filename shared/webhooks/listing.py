@@ -10,8 +10,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import Tenant
-from shared.errors import FieldError, InvalidInput
-from shared.ids import parse_id
 from shared.settings import Settings
 from shared.webhooks.delivery import DeliveryStatus
 from shared.webhooks.signing import tenant_secret
@@ -43,54 +41,29 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[AttemptView]
 
 
-class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some deliveries, the newest first, and where the next ones begin."""
-
-    items: list[DeliveryView]
-    next_cursor: str | None
-
-
-class WebhookSecret(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tenant's receivers verify with."""
-
-    secret: str
-
-
-async def read_secret(session: AsyncSession, tenant_id: UUID, settings: Settings) -> WebhookSecret:
+async def read_secret(session: AsyncSession, tenant_id: UUID, settings: Settings) -> str:
     """The secret that every delivery of the tenant is signed with."""
     salt = (await session.scalars(select(Tenant.webhook_salt).where(Tenant.id == tenant_id))).one()
-    return WebhookSecret(secret=tenant_secret(settings.secret_key, salt=salt))
+    return tenant_secret(settings.secret_key, salt=salt)
 
 
 async def list_deliveries(
-    session: AsyncSession, tenant_id: UUID, *, job_id: UUID | None, cursor: str | None, limit: int
-) -> DeliveryPage:
+    session: AsyncSession, tenant_id: UUID, *, job_id: UUID | None, before: UUID | None, limit: int
+) -> list[DeliveryView]:
     """The tenant's deliveries, those of one job if `job_id` is given, the newest first.
 
-    Raises:
-        InvalidInput: the cursor is none that an earlier page gave.
+    Args:
+        before: the last delivery of the page before; None for the first page.
+        limit: of a page. One more is returned where there is another page.
     """
     query = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant_id)
     if job_id is not None:
         query = query.where(DeliveryRow.job_id == job_id)
-    if cursor is not None:
-        query = query.where(DeliveryRow.id < _position(cursor))
-    found = await session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit + 1))
-    rows = found.all()
-    page = rows[:limit]
-    attempts = await _attempts_of(session, [row.id for row in page])
-    return DeliveryPage(
-        items=[_delivery_view(row, attempts.get(row.id, [])) for row in page],
-        next_cursor=page[-1].id.hex if len(rows) > limit else None,
-    )
-
-
-def _position(cursor: str) -> UUID:
-    position = parse_id(cursor)
-    if position is None:
-        reason = "not a cursor of an earlier page"
-        raise InvalidInput("The cursor is not one of ours.", [FieldError(message=reason, pointer="/cursor")])
-    return position
+    if before is not None:
+        query = query.where(DeliveryRow.id < before)
+    rows = (await session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit + 1))).all()
+    attempts = await _attempts_of(session, [row.id for row in rows])
+    return [_delivery_view(row, attempts.get(row.id, [])) for row in rows]
 
 
 async def _attempts_of(
