@@ -1,6 +1,7 @@
 """A job's states and options, without any I/O."""
 
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
@@ -51,3 +52,40 @@ class ByteRange(msgspec.Struct, frozen=True, tag="byte_range"):
 
 
 ChunkSource = RowGroups | ByteRange
+
+
+class JobError(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Why a job, or one attempt at a chunk of it, failed.
+
+    Attributes:
+        code: snake_case, stable.
+        row: number of the row in the input, from 0, header lines not counted.
+    """
+
+    code: str
+    message: str
+    chunk: int | None = None
+    row: int | None = None
+    column: str | None = None
+
+
+class PlannedChunk(msgspec.Struct, frozen=True):
+    """A part of the input; how many rows it has, where that is known before it is read."""
+
+    source: ChunkSource
+    rows: int | None
+
+
+def input_key(job_id: UUID) -> str:
+    """Where in storage a job's input lies."""
+    return f"jobs/{job_id}/input"
+
+
+def part_key(job_id: UUID, index: int, *, fence: int) -> str:
+    """Where the output of one attempt at a chunk lies."""
+    return f"jobs/{job_id}/parts/{index}.{fence}"
+
+
+def result_key(job_id: UUID, *, fence: int) -> str:
+    """Where the whole output lies, as one worker joined it."""
+    return f"jobs/{job_id}/result.{fence}"

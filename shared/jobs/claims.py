@@ -1,0 +1,177 @@
+"""What a worker must hold to work on a job: a lease that ends by itself, and a fence that others overtake.
+
+An attempt is counted when it is claimed, so that a worker which dies without a word has used one up.
+Everything here locks the job's row first and the chunk's second.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.jobs.ending import end_job
+from shared.jobs.job import ChunkSource, ChunkStatus, JobError, JobStatus
+from shared.jobs.lookup import database_now
+from shared.jobs.order import Order, order_of
+from shared.jobs.tables import ChunkRow, JobRow
+from shared.settings import Settings
+
+_WORKER_LOST = JobError(
+    code="worker_lost",
+    message="the worker that held this work stopped without a word, again and again",
+)
+_VERSION_DELETED = JobError(
+    code="version_deleted", message="the model version was deleted before the job ended"
+)
+
+
+class StepClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to plan a job (`validating`) or to finish it (`finalizing`)."""
+
+    status: JobStatus
+    fence: int
+    order: Order
+
+    @property
+    def job_id(self) -> UUID:
+        """Of the job."""
+        return self.order.job_id
+
+
+class ChunkClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to run a chunk."""
+
+    index: int
+    fence: int
+    attempt: int  # from 1
+    source: ChunkSource
+    order: Order
+
+    @property
+    def job_id(self) -> UUID:
+        """Of the job."""
+        return self.order.job_id
+
+
+async def claim_step(
+    session: AsyncSession, job_id: UUID, status: JobStatus, *, settings: Settings
+) -> StepClaim | None:
+    """Take the job for the step that its `status` asks for.
+
+    Returns:
+        None where there is nothing to do: the job is elsewhere, or another worker's.
+    """
+    job = await lock_job(session, job_id)
+    now = await database_now(session)
+    if job is None or job.status != status or _is_held(job.lease_until, now):
+        return None
+    order = await _order_for(session, job, attempts=job.attempts, settings=settings, last_error=None)
+    if order is None:
+        return None
+    job.fence += 1
+    job.attempts += 1
+    job.lease_until = now + timedelta(seconds=settings.lease_s)
+    return StepClaim(status=status, fence=job.fence, order=order)
+
+
+async def claim_chunk(
+    session: AsyncSession, job_id: UUID, index: int, *, settings: Settings
+) -> ChunkClaim | None:
+    """Take a chunk to run it.
+
+    Returns:
+        None where there is nothing to do: it is done, another worker's, or the job has ended.
+    """
+    job = await lock_job(session, job_id)
+    if job is None or job.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
+        return None
+    chunk = await session.get(ChunkRow, (job_id, index), with_for_update=True)
+    now = await database_now(session)
+    if chunk is None or chunk.status == ChunkStatus.DONE or _is_held(chunk.lease_until, now):
+        return None
+    last_error = msgspec.convert(chunk.error, JobError) if chunk.error else None
+    order = await _order_for(session, job, attempts=chunk.attempts, settings=settings, last_error=last_error)
+    if order is None:
+        return None
+    _start(job, chunk, now=now, settings=settings)
+    return ChunkClaim(
+        index=index,
+        fence=chunk.fence,
+        attempt=chunk.attempts,
+        source=msgspec.convert(chunk.source, ChunkSource),
+        order=order,
+    )
+
+
+async def renew_step(session: AsyncSession, claim: StepClaim, *, settings: Settings) -> bool:
+    """Hold on to the job for another while; False where it was lost or cancelled."""
+    renewed = await session.scalar(
+        update(JobRow)
+        .where(holds_step(claim))
+        .values(lease_until=func.now() + timedelta(seconds=settings.lease_s))
+        .returning(JobRow.id)
+    )
+    return renewed is not None
+
+
+async def renew_chunk(
+    session: AsyncSession, claim: ChunkClaim, *, rows_done: int, settings: Settings
+) -> bool:
+    """Hold on to the chunk for another while; False where it was lost or the job has ended."""
+    is_running = select(JobRow.id).where(JobRow.id == claim.job_id, JobRow.status == JobStatus.RUNNING)
+    renewed = await session.scalar(
+        update(ChunkRow)
+        .where(holds_chunk(claim), is_running.exists())
+        .values(lease_until=func.now() + timedelta(seconds=settings.lease_s), rows_done=rows_done)
+        .returning(ChunkRow.index)
+    )
+    return renewed is not None
+
+
+async def lock_job(session: AsyncSession, job_id: UUID) -> JobRow | None:
+    """The job's row, which nobody else changes until the transaction ends."""
+    return await session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
+
+
+def holds_step(claim: StepClaim) -> ColumnElement[bool]:
+    """The condition that nobody has claimed the step since."""
+    return (JobRow.id == claim.job_id) & (JobRow.status == claim.status) & (JobRow.fence == claim.fence)
+
+
+def holds_chunk(claim: ChunkClaim) -> ColumnElement[bool]:
+    """The condition that nobody has claimed the chunk since."""
+    return (
+        (ChunkRow.job_id == claim.job_id)
+        & (ChunkRow.index == claim.index)
+        & (ChunkRow.fence == claim.fence)
+        & (ChunkRow.status == ChunkStatus.RUNNING)
+    )
+
+
+def _is_held(lease_until: datetime | None, now: datetime) -> bool:
+    return lease_until is not None and lease_until > now
+
+
+async def _order_for(
+    session: AsyncSession, job: JobRow, *, attempts: int, settings: Settings, last_error: JobError | None
+) -> Order | None:
+    """What to work on, unless that is hopeless: then the job fails here."""
+    order = await order_of(session, job)
+    if order is not None and attempts < settings.chunk_attempts:
+        return order
+    error = _VERSION_DELETED if order is None else last_error or _WORKER_LOST
+    # The scheduler asks for the delivery: claims send no messages.
+    await end_job(session, job, JobStatus.FAILED, settings=settings, error=error)
+    return None
+
+
+def _start(job: JobRow, chunk: ChunkRow, *, now: datetime, settings: Settings) -> None:
+    if job.status == JobStatus.QUEUED:
+        job.status, job.started_at = JobStatus.RUNNING, now
+    chunk.status = ChunkStatus.RUNNING
+    chunk.fence += 1
+    chunk.attempts += 1
+    chunk.rows_done = 0
+    chunk.lease_until = now + timedelta(seconds=settings.lease_s)

@@ -1,0 +1,58 @@
+"""What can be wrong with a request about jobs."""
+
+from uuid import UUID
+
+from shared.errors import CallerError, Conflict, InvalidInput, NotFound
+
+
+class JobNotFound(NotFound):
+    """No such job, or another tenant's."""
+
+    code = "job_not_found"
+
+    def __init__(self, job_id: UUID | str) -> None:
+        super().__init__(f"no job {str(job_id)!r}")
+
+
+class InvalidOption(InvalidInput):
+    """An option of a job that does not fit."""
+
+    code = "invalid_option"
+
+
+class JobEnded(Conflict):
+    """The job has ended: there is nothing left to cancel."""
+
+    code = "job_ended"
+
+
+class ResultNotReady(Conflict):
+    """The job has not ended yet."""
+
+    code = "result_not_ready"
+
+
+class NoResult(Conflict):
+    """The job ended without a result; the text says why."""
+
+    code = "no_result"
+
+
+class UnreadableInput(CallerError):
+    """The file cannot be read, or does not fit the model. Found by a worker; the job says so.
+
+    Attributes:
+        row: of the input, from 0.
+    """
+
+    code = "unreadable_input"
+
+    def __init__(self, message: str, *, row: int | None = None, column: str | None = None) -> None:
+        self.row, self.column = row, column
+        super().__init__(message)
+
+
+class ColumnsDoNotFit(UnreadableInput):
+    """The file's columns are not those that the model takes."""
+
+    code = "columns_do_not_fit"

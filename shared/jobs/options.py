@@ -1,0 +1,69 @@
+"""What a caller may ask of a job, as a form says it. Rules without I/O."""
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from shared.errors import FieldError
+from shared.jobs.errors import InvalidOption
+from shared.jobs.job import FileFormat
+
+T = TypeVar("T")
+
+METADATA_MAX_BYTES = 4096
+
+OPTIONS = ("model", "version", "output_format", "include", "callback_url", "metadata")
+
+
+class JobForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The text fields of a submission.
+
+    Attributes:
+        include: input columns to carry into the output: `all`, `none`, names with commas between them, or
+            a JSON list of names.
+        metadata: a JSON object of the caller's own, given back with the job.
+    """
+
+    model: str
+    version: Annotated[int, Meta(ge=1)] | None = None
+    output_format: FileFormat | None = None
+    include: str = "all"
+    callback_url: str | None = None
+    metadata: str = "{}"
+
+    def columns(self) -> list[str] | None:
+        """Names of the input columns to carry over; None for all.
+
+        Raises:
+            InvalidOption: `include` cannot be read.
+        """
+        text = self.include.strip()
+        if text in ("all", "none"):
+            return None if text == "all" else []
+        names = _json(text, list[str], option="include") if text.startswith("[") else text.split(",")
+        names = [name if text.startswith("[") else name.strip() for name in names]
+        if "" in names or len(set(names)) < len(names):
+            raise _refused("include", "names input columns, each once, or is `all` or `none`")
+        return names
+
+    def labels(self) -> dict[str, Any]:
+        """The caller's metadata.
+
+        Raises:
+            InvalidOption: it is no JSON object, or too large.
+        """
+        if len(self.metadata.encode()) > METADATA_MAX_BYTES:
+            raise _refused("metadata", f"may have {METADATA_MAX_BYTES} bytes at most")
+        return _json(self.metadata, dict[str, Any], option="metadata")
+
+
+def _json(text: str, kind: type[T], *, option: str) -> T:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise _refused(option, f"is not the JSON that is wanted: {error}") from None
+
+
+def _refused(option: str, why: str) -> InvalidOption:
+    return InvalidOption(f"the option {option!r} {why}", [FieldError(message=why, pointer=f"/{option}")])

@@ -1,0 +1,47 @@
+"""What was ordered with a job: the file, the version, the output. All that a worker needs to know of it."""
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.catalog.service import signature_of
+from shared.catalog.tables import VersionRow
+from shared.catalog.verdict import Signature
+from shared.jobs.job import FileFormat
+from shared.jobs.tables import JobRow
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as its workers see it.
+
+    Attributes:
+        output_columns: input columns to carry into the output; None: all.
+    """
+
+    job_id: UUID
+    input_key: str
+    input_format: FileFormat
+    output_format: FileFormat
+    output_columns: list[str] | None
+    version_id: UUID
+    artifact_key: str
+    signature: Signature
+
+
+async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
+    """The order behind a job; None where its version was deleted."""
+    version = await session.scalar(select(VersionRow).where(VersionRow.id == job.version_id))
+    if version is None:
+        return None
+    return Order(
+        job_id=job.id,
+        input_key=job.input_key,
+        input_format=FileFormat(job.input_format),
+        output_format=FileFormat(job.output_format),
+        output_columns=job.output_columns,
+        version_id=version.id,
+        artifact_key=version.artifact_key,
+        signature=signature_of(version),
+    )

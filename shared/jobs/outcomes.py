@@ -1,0 +1,200 @@
+"""What comes of a claim: a plan, a part, a result, a failure. Each is written only by who still holds it.
+
+Each function returns what to send after the commit; those that publish return None where the claim
+was lost meanwhile, and what was written to storage is nobody's.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.jobs.claims import ChunkClaim, StepClaim, holds_chunk, lock_job
+from shared.jobs.ending import end_job
+from shared.jobs.hints import Hint
+from shared.jobs.job import ENDED, ChunkStatus, JobError, JobStatus, PlannedChunk, part_key, result_key
+from shared.jobs.lookup import database_now
+from shared.jobs.tables import ChunkRow, JobRow
+from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
+from shared.settings import Settings
+from shared.storage.store import Written
+
+
+async def record_plan(session: AsyncSession, claim: StepClaim, chunks: Sequence[PlannedChunk]) -> list[Hint]:
+    """Queue the chunks. A job without any rows goes on to its end at once."""
+    job = await _held_job(session, claim)
+    if job is None:
+        return []
+    now = await database_now(session)
+    counts = [chunk.rows for chunk in chunks if chunk.rows is not None]
+    job.rows_total = sum(counts) if len(counts) == len(chunks) else None
+    job.queued_at = now
+    session.add_all(_chunk_row(job, index, chunk, now) for index, chunk in enumerate(chunks))
+    if not chunks:
+        job.started_at = now
+        return [_start_finishing(job, now)]
+    _next_step(job, JobStatus.QUEUED, now)
+    return [(RUN_CHUNK, (job.id, index)) for index in range(len(chunks))]
+
+
+async def record_part(
+    session: AsyncSession, claim: ChunkClaim, *, rows: int, size_bytes: int
+) -> list[Hint] | None:
+    """Publish the part of a chunk. The last of a job's chunks sends it on to its end."""
+    job = await lock_job(session, claim.job_id)
+    if job is None or job.status != JobStatus.RUNNING:
+        return None
+    published = await session.scalar(
+        update(ChunkRow)
+        .where(holds_chunk(claim))
+        .values(
+            status=ChunkStatus.DONE,
+            part_key=part_key(claim.job_id, claim.index, fence=claim.fence),
+            part_size_bytes=size_bytes,
+            rows_done=rows,
+            rows_total=rows,
+            lease_until=None,
+            error=None,
+        )
+        .returning(ChunkRow.index)
+    )
+    if published is None:
+        return None
+    if await _has_unfinished_chunks(session, job):
+        return []
+    job.rows_total = await _rows_done(session, job)
+    return [_start_finishing(job, await database_now(session))]
+
+
+async def record_result(
+    session: AsyncSession, claim: StepClaim, written: Written, *, settings: Settings
+) -> list[Hint] | None:
+    """Publish the result: the job has succeeded."""
+    job = await _held_job(session, claim)
+    if job is None:
+        return None
+    job.result_key = result_key(job.id, fence=claim.fence)
+    job.result_size_bytes, job.result_digest = written.size_bytes, written.digest
+    return await end_job(session, job, JobStatus.SUCCEEDED, settings=settings)
+
+
+async def record_failure(
+    session: AsyncSession, claim: ChunkClaim | StepClaim, error: JobError, *, settings: Settings
+) -> list[Hint]:
+    """The work cannot be done, now or later: the job has failed. Nothing if the claim was lost."""
+    job = await _locked_by(session, claim)
+    if job is None:
+        return []
+    return await end_job(session, job, JobStatus.FAILED, settings=settings, error=error)
+
+
+async def record_setback(
+    session: AsyncSession, claim: ChunkClaim, error: JobError, *, settings: Settings
+) -> list[Hint]:
+    """The attempt failed and the next may succeed. The last one fails the job."""
+    if claim.attempt >= settings.chunk_attempts:
+        return await record_failure(session, claim, error, settings=settings)
+    return await _give_back(session, claim, attempts=claim.attempt, error=error)
+
+
+async def hand_back(session: AsyncSession, claim: ChunkClaim | StepClaim) -> list[Hint]:
+    """Somebody else shall do it: this worker is stopping, and the attempt does not count."""
+    if isinstance(claim, ChunkClaim):
+        return await _give_back(session, claim, attempts=claim.attempt - 1, error=None)
+    job = await _held_job(session, claim)
+    if job is None:
+        return []
+    job.attempts, job.lease_until, job.sent_at = job.attempts - 1, None, await database_now(session)
+    return [(PLAN_JOB if claim.status == JobStatus.VALIDATING else FINISH_JOB, (job.id,))]
+
+
+async def part_keys(session: AsyncSession, job_id: UUID) -> list[str]:
+    """Where the parts of a job lie, in the order of the input."""
+    query = select(ChunkRow.part_key).where(ChunkRow.job_id == job_id).order_by(ChunkRow.index)
+    return [key for key in await session.scalars(query) if key is not None]
+
+
+async def unswept_job(session: AsyncSession, job_id: UUID) -> JobRow | None:
+    """The job, if it has ended, nobody works on it any more, and storage may hold what it left."""
+    still_held = select(ChunkRow).where(ChunkRow.job_id == job_id, ChunkRow.lease_until > func.now())
+    return await session.scalar(
+        select(JobRow).where(
+            JobRow.id == job_id,
+            JobRow.ended_at.is_not(None),
+            JobRow.swept_at.is_(None),
+            ~still_held.exists(),
+        )
+    )
+
+
+async def record_sweep(session: AsyncSession, job_id: UUID) -> None:
+    """Note that storage holds nothing of the job but its input and result."""
+    await session.execute(update(JobRow).where(JobRow.id == job_id).values(swept_at=func.now()))
+
+
+def _chunk_row(job: JobRow, index: int, chunk: PlannedChunk, now: datetime) -> ChunkRow:
+    return ChunkRow(
+        job_id=job.id,
+        index=index,
+        source=msgspec.to_builtins(chunk.source),
+        status=ChunkStatus.PENDING,
+        rows_total=chunk.rows,
+        sent_at=now,
+    )
+
+
+def _start_finishing(job: JobRow, now: datetime) -> Hint:
+    _next_step(job, JobStatus.FINALIZING, now)
+    job.finalizing_at = now
+    return FINISH_JOB, (job.id,)
+
+
+def _next_step(job: JobRow, status: JobStatus, now: datetime) -> None:
+    job.status = status
+    job.attempts, job.lease_until, job.sent_at = 0, None, now
+
+
+async def _held_job(session: AsyncSession, claim: StepClaim) -> JobRow | None:
+    """The job, locked, if the claim still holds."""
+    job = await lock_job(session, claim.job_id)
+    return job if job and (job.status, job.fence) == (claim.status, claim.fence) else None
+
+
+async def _locked_by(session: AsyncSession, claim: ChunkClaim | StepClaim) -> JobRow | None:
+    if isinstance(claim, StepClaim):
+        return await _held_job(session, claim)
+    job = await lock_job(session, claim.job_id)
+    held = await session.scalar(select(ChunkRow.index).where(holds_chunk(claim)))
+    return job if job and job.status not in ENDED and held is not None else None
+
+
+async def _give_back(
+    session: AsyncSession, claim: ChunkClaim, *, attempts: int, error: JobError | None
+) -> list[Hint]:
+    given_back = await session.scalar(
+        update(ChunkRow)
+        .where(holds_chunk(claim))
+        .values(
+            status=ChunkStatus.PENDING,
+            attempts=attempts,
+            lease_until=None,
+            rows_done=0,
+            sent_at=func.now(),
+            error=msgspec.to_builtins(error) if error else None,
+        )
+        .returning(ChunkRow.index)
+    )
+    return [] if given_back is None else [(RUN_CHUNK, (claim.job_id, claim.index))]
+
+
+async def _has_unfinished_chunks(session: AsyncSession, job: JobRow) -> bool:
+    unfinished = select(ChunkRow).where(ChunkRow.job_id == job.id, ChunkRow.status != ChunkStatus.DONE)
+    return bool(await session.scalar(select(unfinished.exists())))
+
+
+async def _rows_done(session: AsyncSession, job: JobRow) -> int:
+    query = select(func.sum(ChunkRow.rows_done)).where(ChunkRow.job_id == job.id)
+    return int(await session.scalar(query) or 0)

@@ -1,0 +1,117 @@
+"""A job as its owner sees it: in answers, in lists, and in the events about its end."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.jobs.job import FileFormat, JobError, JobStatus
+from shared.jobs.progress import Progress, estimated_end_at, rows_per_second
+from shared.jobs.tables import JobRow
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of rows; `total` is null until it is known."""
+
+    total: int | None
+    done: int
+    failed: int = 0
+
+
+class JobInput(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that was sent. Digest: SHA-256, hexadecimal."""
+
+    file_name: str
+    format: FileFormat
+    size_bytes: int
+    sha256: str
+
+
+class JobOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that comes of it; size and digest are null before the end."""
+
+    format: FileFormat
+    include: Literal["all", "none"] | list[str]
+    size_bytes: int | None
+    sha256: str | None
+
+
+class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to ask on."""
+
+    self: str
+    result: str
+    cancel: str
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job and how far it is. Each state it was in has its time."""
+
+    id: UUID
+    status: JobStatus
+    model: str
+    version: int
+    rows: Rows
+    rows_per_second: float | None
+    estimated_end_at: datetime | None
+    input: JobInput
+    output: JobOutput
+    callback_url: str | None
+    metadata: dict[str, Any]
+    error: JobError | None
+    created_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    finalizing_at: datetime | None
+    succeeded_at: datetime | None
+    failed_at: datetime | None
+    cancelled_at: datetime | None
+    expired_at: datetime | None
+    ended_at: datetime | None
+    urls: JobUrls
+
+
+_TIMES = tuple(name for name in JobView.__struct_fields__ if name.endswith("_at") and hasattr(JobRow, name))
+
+
+def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
+    """What the owner sees of a job."""
+    return JobView(
+        **{name: getattr(job, name) for name in _TIMES},
+        estimated_end_at=estimated_end_at(job, progress),
+        id=job.id,
+        status=JobStatus(job.status),
+        model=job.model_name,
+        version=job.version_number,
+        rows=Rows(total=job.rows_total, done=progress.rows_done),
+        rows_per_second=rows_per_second(job, progress),
+        input=_input(job),
+        output=_output(job),
+        callback_url=job.callback_url,
+        metadata=job.labels,
+        error=msgspec.convert(job.error, JobError) if job.error else None,
+        urls=_urls(f"{public_url}/api/v1/jobs/{job.id}"),
+    )
+
+
+def _input(job: JobRow) -> JobInput:
+    return JobInput(
+        file_name=job.input_file_name,
+        format=FileFormat(job.input_format),
+        size_bytes=job.input_size_bytes,
+        sha256=job.input_digest,
+    )
+
+
+def _output(job: JobRow) -> JobOutput:
+    return JobOutput(
+        format=FileFormat(job.output_format),
+        include="all" if job.output_columns is None else job.output_columns or "none",
+        size_bytes=job.result_size_bytes,
+        sha256=job.result_digest,
+    )
+
+
+def _urls(job_url: str) -> JobUrls:
+    return JobUrls(self=job_url, result=f"{job_url}/result", cancel=f"{job_url}/cancel")
