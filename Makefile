@@ -1,0 +1,67 @@
+# Two commands do it all: `make run` and `make test`. `make help` tells the rest.
+
+PYTHON := .venv/bin/python
+COMPILE := .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+# One worker a core keeps both busy; those that wait for a server make room for another.
+TEST_WORKERS ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check check-format check-lint check-imports check-types check-unit format bench coverage lock install clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/platform.stamp ## Start the platform here: PostgreSQL, Redis, and every process of the Procfile
+	@$(PYTHON) -m deploy.local
+
+test: .venv/develop.stamp ## Run every test, on servers of their own
+	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadgroup
+
+check: .venv/develop.stamp ## Look at format, lint, imports, types, and run the unit tests: under a minute
+	@$(MAKE) -k -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) --no-print-directory \
+		check-types check-format check-lint check-imports check-unit
+
+check-format:
+	@$(PYTHON) -m ruff format --check
+
+check-lint:
+	@$(PYTHON) -m ruff check --quiet
+
+check-imports:
+	@.venv/bin/lint-imports
+
+check-types:
+	@$(PYTHON) -m mypy
+
+check-unit:
+	@$(PYTHON) -m pytest -q tests/unit
+
+format: .venv/develop.stamp ## Put the code into form
+	@$(PYTHON) -m ruff format
+	@$(PYTHON) -m ruff check --fix
+
+bench: .venv/develop.stamp ## Measure the platform against the floor and against a plain loop
+	@$(PYTHON) -m bench
+
+coverage: .venv/develop.stamp ## Run every test and show which lines none of them reached
+	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadgroup --cov --cov-report=term
+
+lock: .venv/develop.stamp ## Compile requirements/*.in to locks with hashes; UPGRADE=1 takes the newest of all
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/uv.in -o requirements/uv.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/platform.in -o requirements/platform.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/develop.in -c requirements/platform.txt -o requirements/develop.txt
+
+install: .venv/develop.stamp ## Make .venv, with all that is needed to run and to change the platform
+
+clean: ## Remove .venv and what the tools left; the data in .modelyard stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp tells that .venv holds what the lock beside its name says.
+.venv/platform.stamp: requirements/platform.txt requirements/uv.txt
+	@requirements/install platform
+	@touch $@
+
+.venv/develop.stamp: requirements/develop.txt requirements/uv.txt
+	@requirements/install develop
+	@touch .venv/platform.stamp $@
