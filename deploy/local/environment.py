@@ -10,8 +10,13 @@ import msgspec
 from deploy.local.command import basic_environment
 from shared.settings import Settings
 
-# Somebody tries the platform on their own machine: lines to read, webhooks to their own programs.
-DEVELOPMENT = {"ENVIRONMENT": "development", "ALLOW_PRIVATE_WEBHOOKS": "true", "LOG_FORMAT": "console"}
+# Somebody tries the platform on their own machine: lines to read, webhooks to their own programs, a quick end.
+DEVELOPMENT = {
+    "ENVIRONMENT": "development",
+    "ALLOW_PRIVATE_WEBHOOKS": "true",
+    "LOG_FORMAT": "console",
+    "DRAIN_S": "0",
+}
 
 # Storage in a bucket and requests to the outside find these by themselves.
 _PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TZ")
