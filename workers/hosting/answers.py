@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ def decoded(message: memoryview) -> Answer:
         BadFrame: it is none.
     """
     try:
-        return decode_answer(message)
+        return cast("Answer", decode_answer(message))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError
         raise BadFrame("an answer that cannot be read") from error
 

@@ -14,7 +14,7 @@ class SlotInput(msgspec.Struct, frozen=True):
     """The caller has written the rows into the area that `slot()` gave.
 
     Attributes:
-        kind: `matrix`: float64, row after row; `arrow`: an IPC stream whose columns bear the signature's names.
+        kind: `matrix`: float64, row after row; `arrow`: an IPC stream with the signature's columns, by name.
     """
 
     kind: Literal["matrix", "arrow"]

@@ -1,4 +1,4 @@
-"""What is said to one host and what it may answer. Without I/O: the blocking and the asyncio driver share it."""
+"""What is said to one host, and what it may answer: without I/O, for both drivers."""
 
 import os
 from collections import deque
@@ -14,6 +14,7 @@ from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import ModelFailed
 
 Outcome = Verdict | Prediction | ModelFailed
+
 
 class Conversation:
     """Makes the frames of requests, and checks that each answer fits the oldest request.

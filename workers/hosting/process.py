@@ -1,28 +1,35 @@
 """One model host, driven by blocking calls."""
 
-import os
-import select
-import signal
-import socket
 import time
 from collections import deque
-from collections.abc import Callable
+
+import msgspec
 
 from shared.catalog.verdict import Signature, Verdict
-from workers.host.protocol import BadFrame, Buffer, Ended
+from workers.host.protocol import BadFrame
 from workers.hosting.call import PredictCall, Prediction
-from workers.hosting.conversation import Conversation, Outcome
-from workers.hosting.errors import HostDied, HostTimedOut, ModelFailed
-from workers.hosting.memory import memory_bytes
+from workers.hosting.conversation import Outcome
+from workers.hosting.errors import HostTimedOut, ModelFailed
+from workers.hosting.link import HostLink
 
 
 class HostProcess:
     """A process that holds one model. Not to be shared between threads.
 
     A host that died, hung or answered nonsense is killed and stays dead: spawn another.
+
+    Attributes:
+        link: its socket and process, for another driver.
     """
 
-    pid: int
+    def __init__(self, link: HostLink) -> None:
+        self.link = link
+        self._outcomes: deque[Outcome] = deque()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.link.pid
 
     def load(
         self,
@@ -33,7 +40,7 @@ class HostProcess:
         signature: Signature | None = None,
         timeout_s: float,
     ) -> Verdict:
-        """Open the artifact behind a descriptor.
+        """Open the artifact behind a descriptor. Once for each host.
 
         Args:
             artifact: of a regular file or memfd; its offset is neither used nor moved.
@@ -44,12 +51,39 @@ class HostProcess:
             HostDied: opening it ended the process.
             HostTimedOut: no verdict in time.
         """
+        if probe == (signature is not None):
+            raise ValueError("a probe finds the signature; without one it must be given")
+        before = self.memory_bytes()
+        files = [artifact] if sample is None else [artifact, sample]
+        deadline = time.monotonic() + timeout_s
+        buffers = self.link.conversation.load(sample=sample is not None, signature=signature)
+        try:
+            self.link.send_load(buffers, files, deadline)
+        except (OSError, EOFError) as error:
+            raise self.link.fail(_timed_out(error, timeout_s)) from error
+        verdict = self._next(deadline, timeout_s)
+        if not isinstance(verdict, Verdict):
+            raise self.link.fail(BadFrame("it gave no verdict"))
+        grown = max(0, self.memory_bytes() - before)
+        return msgspec.structs.replace(verdict, memory_bytes=grown) if probe else verdict
 
     def slot(self, size_bytes: int) -> memoryview:
         """The area of shared memory that the next call's input is written to."""
+        return self.link.conversation.slot(size_bytes)
 
     def submit(self, call: PredictCall) -> None:
-        """Send a call; never waits. At most two calls may be outstanding."""
+        """Send a call; never waits. At most two calls may be outstanding.
+
+        Raises:
+            HostDied: there is nobody to send it to.
+        """
+        if self.link.death is not None:
+            raise self.link.death
+        buffers = self.link.conversation.predict(call)
+        try:
+            self.link.send(buffers)
+        except (OSError, BadFrame) as error:
+            raise self.link.fail(error) from error
 
     def receive(self, *, timeout_s: float) -> Prediction:
         """The answer of the oldest outstanding call.
@@ -59,9 +93,30 @@ class HostProcess:
             HostDied: there will be no answer.
             HostTimedOut: there was none in time; the host was killed.
         """
+        outcome = self._next(time.monotonic() + timeout_s, timeout_s)
+        if isinstance(outcome, ModelFailed):
+            raise outcome
+        if not isinstance(outcome, Prediction):
+            raise self.link.fail(BadFrame("it gave no prediction"))
+        return outcome
 
     def kill(self) -> None:
         """End it now, whatever it does."""
+        self.link.kill()
 
     def memory_bytes(self) -> int:
         """Memory that is this process's own, beside what it shares with its template."""
+        return self.link.memory_bytes()
+
+    def _next(self, deadline: float, timeout_s: float) -> Outcome:
+        try:
+            while not self._outcomes:
+                self.link.wait(deadline)
+                self._outcomes.extend(self.link.take())
+        except (OSError, EOFError, BadFrame) as error:
+            raise self.link.fail(_timed_out(error, timeout_s)) from error
+        return self._outcomes.popleft()
+
+
+def _timed_out(error: Exception, timeout_s: float) -> Exception:
+    return HostTimedOut(timeout_s) if isinstance(error, TimeoutError) else error

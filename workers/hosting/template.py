@@ -1,16 +1,172 @@
-"""The template process: imports the model libraries once, and forks hosts."""
+"""The template process: it imports the model libraries once, and forks hosts."""
 
+import contextlib
+import select
+import socket
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from shared.errors import OperatorError
+from workers.host import protocol
+from workers.host.protocol import AskEnd, Ended, Fork, Forked, Ready
+from workers.hosting.conversation import Conversation
+from workers.hosting.link import HostLink
 from workers.hosting.process import HostProcess
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_TIMEOUT_S = 120.0  # imports on a cold disk
+_ANSWER_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 5.0
+_SEND_BUFFER_BYTES = 1024 * 1024
+
+# All that a host finds in its environment. One thread a pool: calls of many models share the cores, and
+# OpenMP reads this when it is loaded, never again.
+_ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+_PROGRAM = (
+    "import sys; sys.path.append(sys.argv[1]); from workers.host.template import main; main(int(sys.argv[2]))"
+)
+
+
+class TemplateFailed(OperatorError):
+    """No template can be started; its own words are in this process's output."""
+
+    code = "template_failed"
 
 
 class HostTemplate:
-    """One a worker process. Threads may share it."""
+    """Starts hosts. One a worker process; threads may share it.
+
+    The template ends when this process does, however it ends, and its hosts end with it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
 
     def start(self) -> None:
-        """Start it, or start it again if it died; returns when its imports are done."""
+        """Start it, or start it again if it died; returns when its imports are done.
+
+        Raises:
+            TemplateFailed: it ended before that.
+        """
+        with self._lock:
+            self._ensure_started()
 
     def spawn(self) -> HostProcess:
-        """Fork a host (some 10 ms)."""
+        """Fork a host (some 10 ms).
+
+        Raises:
+            TemplateFailed: not even a fresh template can.
+        """
+        with self._lock:
+            for _ in range(2):  # the first may find a template that died unnoticed
+                control = self._ensure_started()
+                with contextlib.suppress(OSError, EOFError):
+                    return self._fork(control)
+                self._discard()
+        raise TemplateFailed("the template process died twice while it forked a host")
+
+    def end_of(self, control: socket.socket, host: int) -> Ended:
+        """How a host ended; knows nothing if its template is gone."""
+        with self._lock:
+            try:
+                control.send(protocol.encode(AskEnd(host)))
+                return cast("Ended", _receive(control, _ANSWER_TIMEOUT_S)[0])
+            except (OSError, EOFError):
+                return Ended(None, "")
 
     def close(self) -> None:
         """End it and all its hosts."""
+        with self._lock:
+            self._discard()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, while it runs."""
+        return self._process.pid if self._process else None
+
+    def _ensure_started(self) -> socket.socket:
+        if self._process is not None and self._process.poll() is not None:
+            self._discard()
+        if self._control is None:
+            self._process, self._control = _start()
+        return self._control
+
+    def _fork(self, control: socket.socket) -> HostProcess:
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        conversation = Conversation()
+        try:
+            slots = [slot.descriptor for slot in conversation.slots]
+            socket.send_fds(control, [protocol.encode(Fork())], [theirs.fileno(), *slots])
+            forked, descriptors = cast("tuple[Forked, list[int]]", _receive(control, _ANSWER_TIMEOUT_S))
+        except BaseException:
+            ours.close()
+            conversation.close()
+            raise
+        finally:
+            theirs.close()
+        ended = partial(self.end_of, control, forked.host)
+        return HostProcess(HostLink(forked.pid, descriptors[0], ours, conversation, ended=ended))
+
+    def _discard(self) -> None:
+        control, process = self._control, self._process
+        self._control = self._process = None
+        if control is not None:
+            control.close()
+        if process is not None:
+            try:
+                process.wait(_CLOSE_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603  our own program, with no words from outside
+            [sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
+            env=_ENVIRONMENT,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,  # Ctrl-C in a terminal is for the worker alone
+        )
+    try:
+        _receive(ours, _START_TIMEOUT_S)
+    except (OSError, EOFError) as error:
+        ours.close()
+        process.kill()
+        process.wait()
+        raise TemplateFailed(
+            "the template process of model hosts does not start; see its output above"
+        ) from error
+    return process, ours
+
+
+def _receive(control: socket.socket, timeout_s: float) -> tuple[Ready | Forked | Ended, list[int]]:
+    """One message of the template, and the descriptors with it.
+
+    Raises:
+        EOFError: it is gone.
+        OSError: it says nothing, or nothing sensible, in the time.
+    """
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    if not poll.poll(timeout_s * 1000):
+        raise TimeoutError("the template does not answer")
+    message, descriptors, _, _ = socket.recv_fds(control, 64 * 1024, 1)
+    if not message:
+        raise EOFError
+    return protocol.decode_template_answer(message), descriptors

@@ -1,0 +1,19 @@
+"""The runtimes, a file a family of formats. To add one, write its file and name it here."""
+
+from workers.host.artifact import Artifact, not_a_model
+from workers.host.runtimes.runtime import Runtime
+from workers.host.runtimes.sklearn import SklearnRuntime
+
+RUNTIMES: tuple[Runtime, ...] = (SklearnRuntime(),)
+
+
+def runtime_of(artifact: Artifact) -> Runtime:
+    """The runtime that opens this artifact.
+
+    Raises:
+        Rejected: none does; the reason says what the file is instead.
+    """
+    for runtime in RUNTIMES:
+        if runtime.recognises(artifact):
+            return runtime
+    raise not_a_model(artifact.head)

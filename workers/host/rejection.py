@@ -1,0 +1,13 @@
+"""Why an artifact is not served, in words its owner understands, each with what to do about it."""
+
+from shared.catalog.verdict import Reason
+
+SAVE_AGAIN = "Save the fitted estimator with `joblib.dump(model, 'model.joblib')` and upload that file."
+
+
+class Rejected(Exception):
+    """The artifact is not served. The reason becomes part of its verdict."""
+
+    def __init__(self, code: str, message: str, remedy: str = SAVE_AGAIN) -> None:
+        self.reason = Reason(code=code, message=message, remedy=remedy)
+        super().__init__(message)

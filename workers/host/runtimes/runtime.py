@@ -1,0 +1,67 @@
+"""What a runtime is: the code that opens one family of formats and predicts with what it finds."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+import pandas as pd
+from numpy.typing import NDArray
+
+from shared.catalog.verdict import Library, Signature
+from workers.host.artifact import Artifact
+from workers.host.rows import Rows
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes and gives, and rows that it has been seen to answer."""
+
+    signature: Signature
+    rows: Rows
+    warnings: list[str]
+
+
+class LoadedModel(Protocol):
+    """A model that was opened.
+
+    Attributes:
+        format: found by content: joblib, pickle.
+        estimator: the model's class.
+        libraries: that it was made with, there and here.
+        warnings: for its owner.
+        none_columns: where a missing value is None and not NaN, as it was in training.
+    """
+
+    format: str
+    estimator: str
+    libraries: dict[str, Library]
+    warnings: list[str]
+    none_columns: frozenset[str]
+
+    def describe(self, sample: pd.DataFrame | None) -> Description:
+        """Find out what it takes and gives, by looking and by trying.
+
+        Raises:
+            Rejected: it cannot be served.
+        """
+
+    def accept(self, signature: Signature) -> None:
+        """Predict by this signature from now on."""
+
+    def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Each output asked for, with one entry a row."""
+
+
+class Runtime(Protocol):
+    """Opens one family of formats."""
+
+    name: str
+
+    def recognises(self, artifact: Artifact) -> bool:
+        """Whether the content, never the name, says that the file is of this family."""
+
+    def load(self, artifact: Artifact) -> LoadedModel:
+        """Open the artifact. This runs its author's code.
+
+        Raises:
+            Rejected: nothing in it can be served.
+        """

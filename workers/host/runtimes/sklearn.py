@@ -1,0 +1,151 @@
+"""Scikit-learn, out of joblib files and pickles."""
+
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from shared.catalog.verdict import Datatype, Library, Signature
+from workers.host.artifact import Artifact
+from workers.host.rejection import Rejected
+from workers.host.rows import Rows
+from workers.host.runtimes import pickles, sklearn_refusals
+from workers.host.runtimes.pickles import Global
+from workers.host.runtimes.runtime import Description
+from workers.host.runtimes.sklearn_columns import column_hints, takes_one_text
+from workers.host.runtimes.sklearn_signature import describe
+
+_METHODS = {"label": "predict", "probabilities": "predict_proba"}
+
+
+class SklearnRuntime:
+    """Opens fitted estimators; also those of other libraries and of cloudpickle that have a `predict`."""
+
+    name = "sklearn"
+
+    def recognises(self, artifact: Artifact) -> bool:
+        """Whether it is a pickle; what is in it, only loading tells."""
+        return pickles.is_pickle(artifact)
+
+    def load(self, artifact: Artifact) -> "SklearnModel":
+        """Unpickle it, and see that it is a fitted estimator."""
+        fmt = pickles.format_of(artifact)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loaded, seen = _unpickled(artifact, fmt)
+        made_with = _recorded_version(caught) or (sklearn.__version__ if _mentions_sklearn(seen) else None)
+        sklearn_refusals.refuse_what_cannot_predict(loaded)
+        _refuse_unfitted(loaded)
+        return SklearnModel(loaded, fmt, seen, made_with)
+
+
+class SklearnModel:
+    """A fitted estimator; see `LoadedModel` for what its attributes mean."""
+
+    def __init__(self, estimator: Any, fmt: str, seen: set[Global], made_with: str | None) -> None:
+        self.format = fmt
+        self.estimator = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
+        self.libraries = _libraries(seen, made_with)
+        self.warnings = _version_warnings(made_with)
+        self.none_columns: frozenset[str] = frozenset()
+        self._made_with = made_with
+        self._seen = seen
+        self._model = estimator
+        self._one_text = takes_one_text(estimator)
+
+    def describe(self, sample: pd.DataFrame | None) -> Description:
+        """Look at the estimator, then try it; a failure is put down to its version where that differs."""
+        try:
+            return describe(self, self._model, self._seen, sample)
+        except Rejected as refusal:
+            if refusal.reason.code == "probe_failed" and self._version_differs:
+                raise sklearn_refusals.version_breaks(self._made_with, refusal.reason.message) from refusal
+            raise
+
+    def accept(self, signature: Signature) -> None:
+        """Remember which columns keep None as None."""
+        if any(column.datatype is Datatype.BYTES for column in signature.inputs):
+            hints = column_hints(self._model, len(signature.inputs))
+            names = [column.name for column in signature.inputs]
+            self.none_columns = frozenset(names[at] for at, hint in hints.items() if hint.takes_none)
+
+    def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Call the estimator's own methods."""
+        taken = rows.iloc[:, 0] if self._one_text and isinstance(rows, pd.DataFrame) else rows
+        answers = {name: np.asarray(getattr(self._model, _METHODS[name])(taken)) for name in outputs}
+        for answer in answers.values():
+            if answer.shape[:1] != (len(rows),):
+                raise ValueError(f"the model answered {answer.shape[:1]} rows where {len(rows)} were given")
+        return answers
+
+    @property
+    def _version_differs(self) -> bool:
+        return self._made_with is not None and self._made_with != sklearn.__version__
+
+
+def _unpickled(artifact: Artifact, fmt: str) -> tuple[Any, set[Global]]:
+    try:
+        return pickles.unpickle(artifact, fmt)
+    except Exception as error:
+        version = pickles.recorded_sklearn_version(artifact)
+        raise sklearn_refusals.unreadable(error, version) from error
+
+
+def _recorded_version(caught: Iterable[warnings.WarningMessage]) -> str | None:
+    """Scikit-learn warns where an estimator's version is another than its own."""
+    versions = (
+        str(warning.message.original_sklearn_version)
+        for warning in caught
+        if isinstance(warning.message, InconsistentVersionWarning)
+    )
+    return next(versions, None)
+
+
+def _mentions_sklearn(seen: set[Global]) -> bool:
+    return any(module.split(".")[0] == "sklearn" for module, _ in seen)
+
+
+def _libraries(seen: set[Global], made_with: str | None) -> dict[str, Library]:
+    libraries = {
+        "python": Library(artifact=None, installed=".".join(map(str, sys.version_info[:3]))),
+        "numpy": Library(artifact=_numpy_generation(seen), installed=np.__version__),
+    }
+    if made_with is not None:
+        libraries["scikit-learn"] = Library(artifact=made_with, installed=sklearn.__version__)
+    return libraries
+
+
+def _numpy_generation(seen: set[Global]) -> str | None:
+    """A pickle names no version of NumPy, but the place of its insides moved in 2.0."""
+    modules = {module for module, _ in seen}
+    if any(module.startswith("numpy._core") for module in modules):
+        return "2"
+    return "1" if any(module.startswith("numpy.core") for module in modules) else None
+
+
+def _version_warnings(made_with: str | None) -> list[str]:
+    if made_with is None or made_with == sklearn.__version__:
+        return []
+    versions = f"Saved with scikit-learn {made_with} and opened with {sklearn.__version__}"
+    return [f"{versions}: it answers, but perhaps otherwise than where it was trained."]
+
+
+def _refuse_unfitted(loaded: Any) -> None:
+    if not isinstance(loaded, BaseEstimator):
+        return
+    try:
+        check_is_fitted(loaded)
+    except (NotFittedError, TypeError) as error:
+        raise Rejected(
+            "not_fitted",
+            f"The {type(loaded).__name__} in the file has not been fitted.",
+            "Call `model.fit(X, y)` before you save it.",
+        ) from error

@@ -1,0 +1,180 @@
+"""The template: imports everything, then forks a host whenever it is asked to.
+
+It is started with an almost empty environment and one socket, and ends when that socket does; its
+hosts end with it. It opens no artifact. What a model prints comes here, so that it can neither
+block its host nor reach the protocol; the end of it is kept for whoever asks how a host ended.
+"""
+
+import fcntl
+import os
+import select
+import selectors
+import socket
+import sys
+from typing import NoReturn
+
+import numpy as np
+
+from workers.host import sandbox, serve, warm
+from workers.host.protocol import (
+    SLOTS,
+    AskEnd,
+    Ended,
+    Fork,
+    Forked,
+    Ready,
+    decode_template_request,
+    encode,
+)
+
+_REQUEST_BYTES = 4096
+_KEPT_BYTES = 16 * 1024  # of what a model prints: the end
+_KEPT_HOSTS = 256  # ended hosts that can still be asked about
+_END_WAIT_MS = 1000
+_PIPE_READ_BYTES = 64 * 1024
+
+
+class _Host:
+    """A forked host: its process, and the pipe that it prints into."""
+
+    def __init__(self, pid: int, pidfd: int, pipe: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.pipe = pipe
+        self.printed = b""
+        self.status: int | None = None
+
+    def drain(self) -> bool:
+        """Take what was printed; False once nothing more can come, or nothing is there now."""
+        try:
+            piece = os.read(self.pipe, _PIPE_READ_BYTES)
+        except BlockingIOError:
+            return False
+        self.printed = (self.printed + piece)[-_KEPT_BYTES:]
+        return bool(piece)
+
+    def reap(self) -> None:
+        """Learn how it ended, take the rest of its output, and let go of it."""
+        if self.status is None:
+            self.status = os.waitpid(self.pid, 0)[1]
+            while self.drain():
+                pass
+            os.close(self.pidfd)
+            os.close(self.pipe)
+
+
+class Template:
+    """Serves its control socket until that ends."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._hosts: dict[int, _Host] = {}
+        self._forked = 0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Fork, reap and drain until the supervisor is gone."""
+        self._control.send(encode(Ready()))
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._control:
+                    if not self._serve_request():
+                        return
+                elif key.fd in self._selector.get_map():  # not reaped a moment ago
+                    self._serve_host(self._hosts[key.data], key.fd)
+
+    def _serve_request(self) -> bool:
+        message, descriptors, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, 1 + SLOTS)
+        if not message:
+            return False
+        match decode_template_request(message):
+            case Fork():
+                self._fork(descriptors)
+            case AskEnd(host=number):
+                self._control.send(encode(self._end_of(number)))
+        return True
+
+    def _serve_host(self, host: _Host, descriptor: int) -> None:
+        if descriptor == host.pidfd:
+            self._reap(host)
+        elif not host.drain():
+            self._selector.unregister(host.pipe)
+
+    def _fork(self, descriptors: list[int]) -> None:
+        pipe, printing = os.pipe2(os.O_CLOEXEC)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become_host(parent, descriptors, printing)
+        for descriptor in (*descriptors, printing):
+            os.close(descriptor)
+        os.set_blocking(pipe, False)
+        host = _Host(pid, os.pidfd_open(pid), pipe)
+        self._forked += 1
+        self._keep(self._forked, host)
+        socket.send_fds(self._control, [encode(Forked(self._forked, pid))], [host.pidfd])
+
+    def _keep(self, number: int, host: _Host) -> None:
+        self._hosts[number] = host
+        self._selector.register(host.pidfd, selectors.EVENT_READ, number)
+        self._selector.register(host.pipe, selectors.EVENT_READ, number)
+        ended = [number for number, host in self._hosts.items() if host.status is not None]
+        for old in ended[:-_KEPT_HOSTS]:
+            del self._hosts[old]
+
+    def _end_of(self, number: int) -> Ended:
+        host = self._hosts.get(number)
+        if host is None:
+            return Ended(None, "")
+        if host.status is None and _readable(host.pidfd, _END_WAIT_MS):
+            self._reap(host)
+        return Ended(host.status, host.printed.decode(errors="replace"))
+
+    def _reap(self, host: _Host) -> None:
+        for descriptor in (host.pidfd, host.pipe):
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+        host.reap()
+
+
+def _readable(descriptor: int, timeout_ms: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(timeout_ms))
+
+
+def _become_host(parent: int, descriptors: list[int], printing: int) -> NoReturn:
+    """Turn this fork into a host that holds nothing of the template's but its memory."""
+    status = 1
+    try:
+        first = _keep_only(descriptors, printing)
+        sandbox.enter(parent)
+        np.random.seed()  # noqa: NPY002  otherwise every host would draw the same numbers
+        serve.run(socket.socket(fileno=first), list(range(first + 1, first + 1 + SLOTS)))
+        status = 0
+    except BaseException as error:  # noqa: BLE001  nothing may return into the template
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201  into the pipe
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _keep_only(descriptors: list[int], printing: int) -> int:
+    """Number the given descriptors from 3 on, after output that goes to the pipe, and close all others."""
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (*descriptors, printing)]
+    os.dup2(high[-1], 1)
+    os.dup2(high[-1], 2)
+    for number, descriptor in enumerate(high[:-1], start=3):
+        os.dup2(descriptor, number)
+    os.closerange(3 + len(descriptors), 1 << 20)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    return 3
+
+
+def main(control: int) -> None:
+    """Run the template on the control socket that the supervisor gave."""
+    os.umask(0o077)
+    warm.import_model_libraries()
+    Template(socket.socket(fileno=control)).run()
+    os._exit(0)  # hosts get PDEATHSIG; no atexit of a model library runs

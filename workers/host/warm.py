@@ -1,0 +1,44 @@
+"""Imports what models need, once, before any host is forked: hosts then share it and start in milliseconds.
+
+Imports only: no parallel region may run here, since the threads of one do not survive a fork.
+"""
+
+import gc
+import importlib
+import pkgutil
+import warnings
+
+_NEVER = (
+    "sklearn.conftest",
+    "sklearn.datasets",
+    "sklearn.externals",
+    "sklearn.experimental",
+    "sklearn.tests",
+)
+
+
+def import_model_libraries() -> None:
+    """Import numpy, scipy, pandas, pyarrow, joblib, cloudpickle and every public package of scikit-learn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in ("numpy", "scipy.sparse", "scipy.special", "pandas", "pyarrow", "pyarrow.parquet"):
+            importlib.import_module(name)
+        for name in ("joblib.numpy_pickle", "cloudpickle", "sklearn"):
+            importlib.import_module(name)
+        for name in _public_modules("sklearn"):
+            importlib.import_module(name)
+        _look_at_thread_pools()
+    gc.collect()
+    gc.freeze()  # what is imported is never collected, so that its pages stay shared
+
+
+def _public_modules(package: str) -> list[str]:
+    path = importlib.import_module(package).__path__
+    names = [f"{package}.{module.name}" for module in pkgutil.iter_modules(path)]
+    return [name for name in names if name not in _NEVER and not name.startswith(f"{package}._")]
+
+
+def _look_at_thread_pools() -> None:
+    """Some estimators (KMeans) ask at predict time which BLAS is loaded, from a file that a sandbox hides."""
+    parallel = importlib.import_module("sklearn.utils.parallel")
+    parallel._get_threadpool_controller()  # noqa: SLF001  fills the cache that predict reads
