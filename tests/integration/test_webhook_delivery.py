@@ -329,3 +329,24 @@ async def test_two_tenants_have_two_secrets(deliveries: Deliveries, database: Da
 
     assert bobs != await deliveries.secret()
     assert unseen == []
+
+
+async def test_the_scheduler_asks_for_the_next_attempt(
+    deliveries: Deliveries, receiver: Receiver, settings: Settings, tmp_path: Path
+):
+    """No message is sent here: the scheduler finds the delivery in Postgres, twice."""
+    receiver.answers.append(Answer(500))
+    delivery_id = await deliveries.record(receiver.url)
+    await deliveries.let_pass(delivery_id, seconds=60)
+
+    with (
+        started("workers.scheduler", settings, tmp_path / "scheduler.log"),
+        started("workers.webhooks", settings, tmp_path / "worker.log") as worker,
+    ):
+        await receiver.wait_for(1)
+        await worker.wait_for_log("the receiver answered 500")
+        await deliveries.let_pass(delivery_id, seconds=6)
+        await receiver.wait_for(2)
+        await worker.wait_for_log('"status_code": 204')
+
+    assert (await deliveries.view(delivery_id)).status == "delivered"

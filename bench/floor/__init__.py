@@ -1,0 +1,1 @@
+"""What the product's predict path is measured against."""

@@ -1,0 +1,46 @@
+"""What the scheduler's leader does, again and again. Safe to run twice, even by two leaders at once."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from redis.asyncio import Redis
+
+from shared.catalog.messages import ask_for_validation
+from shared.catalog.service import lost_validations
+from shared.database.engine import Database
+from shared.jobs.service import lost_work
+from shared.messaging.actors import DELIVER
+from shared.messaging.broker import Messenger
+from shared.settings import Settings
+from shared.webhooks.service import due_deliveries
+
+
+class Duty(msgspec.Struct, frozen=True):
+    """Something to be done about every second; its name is for the logs."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+
+
+def all_duties(settings: Settings, *, database: Database, redis: Redis, messenger: Messenger) -> list[Duty]:
+    """Every duty of the leader."""
+
+    async def resend_lost_work() -> None:
+        async with database.transaction() as session:
+            lost = await lost_work(session, settings)
+        for address, arguments in lost:
+            await messenger.send(address, *arguments)
+
+    async def send_due_deliveries() -> None:
+        async with database.transaction() as session:
+            due = await due_deliveries(session, settings)
+        for delivery_id in due:
+            await messenger.send(DELIVER, delivery_id)
+
+    async def resend_lost_validations() -> None:
+        async with database.transaction() as session:
+            lost = await lost_validations(session)
+        await ask_for_validation(redis, lost)
+
+    duties = (resend_lost_work, send_due_deliveries, resend_lost_validations)
+    return [Duty(duty.__name__, duty) for duty in duties]
