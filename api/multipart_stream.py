@@ -19,7 +19,7 @@ from multipart import (
     parse_options_header,
 )
 
-from api.request_body import body_pieces, refuse_beyond
+from api.request_body import body_pieces, field_error, refuse_beyond
 from shared.errors import FieldError, InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
 from shared.storage.store import Storage, Written
 
@@ -95,16 +95,6 @@ async def stored_form(
         for part in files:
             await storage.delete(part.key)
         raise
-
-
-def field_error(error: msgspec.ValidationError) -> FieldError:
-    """Where a value did not fit, as a JSON pointer, and why.
-
-    The text of msgspec ends in a path such as "- at `$.items[2].name`".
-    """
-    message, _, path = str(error).partition(" - at `$")
-    pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
-    return FieldError(message=message, pointer=pointer)
 
 
 def _parser(request: Request[Any, Any, Any]) -> PushMultipartParser:

@@ -1,14 +1,51 @@
-"""The body of a request as a stream, for routes that must never hold it in memory.
-
-Routes that decode JSON let Litestar read the body, up to their `request_max_body_size`.
-"""
+"""The body of a request: JSON up to the route's `request_max_body_size`, or a stream for big files."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 from litestar import Request
+from litestar.types import Empty
 
-from shared.errors import MalformedRequest, TooLarge
+from shared.errors import FieldError, MalformedRequest, TooLarge
+
+
+class MalformedJson(MalformedRequest):
+    """The body is not JSON. The text says where it stops being so."""
+
+    code = "malformed_json"
+
+
+class JsonRequest(Request[Any, Any, Any]):
+    """A request whose JSON body says where it is malformed."""
+
+    async def json(self) -> Any:
+        """The body, decoded.
+
+        Raises:
+            MalformedJson: it is not JSON.
+        """
+        if self._json is Empty:
+            self._json = decode_json(await self.body())
+        return self._json
+
+
+def decode_json(body: bytes) -> Any:
+    """Decode a body.
+
+    Raises:
+        MalformedJson: it is empty, not JSON, not UTF-8, or nested too deeply.
+    """
+    if not body:
+        raise MalformedJson("the body is empty; a JSON object is needed")
+    try:
+        return msgspec.json.decode(body)
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"the body is not UTF-8: {error.reason}") from error
+    except msgspec.DecodeError as error:
+        raise MalformedJson(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise MalformedJson("the body is nested too deeply") from error
 
 
 class BodyCut(MalformedRequest):
@@ -52,3 +89,13 @@ async def body_pieces(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
         if event["body"]:
             yield event["body"]
         more = event["more_body"]
+
+
+def field_error(error: msgspec.ValidationError) -> FieldError:
+    """Where a value did not fit, as a JSON pointer, and why.
+
+    The text of msgspec ends in a path such as "- at `$.items[2].name`".
+    """
+    message, _, path = str(error).partition(" - at `$")
+    pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+    return FieldError(message=message, pointer=pointer)

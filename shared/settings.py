@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""  # how clients reach the API, for absolute links; empty: http://host:port
     allow_private_webhooks: bool = False  # deliveries to loopback and private addresses
 
+    drain_s: Annotated[float, Meta(ge=0)] = 1.0  # after SIGTERM: not ready, but still answering
+
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Router, get
+from litestar.di import NamedDependency
 from litestar.params import Parameter
 
 from api.openapi import answers
@@ -23,7 +24,9 @@ class SecretAnswer(msgspec.Struct, frozen=True):
 
 
 @get("/secret", status_code=200, responses=answers(401))
-async def read_secret(caller: Caller, database: Database, settings: Settings) -> SecretAnswer:
+async def read_secret(
+    caller: NamedDependency[Caller], database: NamedDependency[Database], settings: NamedDependency[Settings]
+) -> SecretAnswer:
     """The secret that every delivery of the caller's tenant is signed with."""
     async with database.transaction() as session:
         return SecretAnswer(await listing.read_secret(session, caller.tenant_id, settings))
@@ -31,8 +34,8 @@ async def read_secret(caller: Caller, database: Database, settings: Settings) ->
 
 @get("/deliveries", status_code=200, responses=answers(400, 401))
 async def list_deliveries(
-    caller: Caller,
-    database: Database,
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
     job_id: Annotated[UUID | None, Parameter(description="Only those of this job.")] = None,
     cursor: PageCursor = None,
     limit: PageLimit = DEFAULT_LIMIT,

@@ -1,8 +1,6 @@
 """What can be wrong with a request about models."""
 
-from uuid import UUID
-
-from shared.errors import Conflict, InvalidInput, MalformedRequest, NotFound
+from shared.errors import Conflict, Gone, InvalidInput, MalformedRequest, NotFound
 
 
 class ModelNotFound(NotFound):
@@ -10,8 +8,8 @@ class ModelNotFound(NotFound):
 
     code = "model_not_found"
 
-    def __init__(self, model: str | UUID) -> None:
-        super().__init__(f"no model {str(model)!r}")
+    def __init__(self, model: str) -> None:
+        super().__init__(f"no model {model!r}")
 
 
 class VersionNotFound(NotFound):
@@ -21,6 +19,12 @@ class VersionNotFound(NotFound):
 
     def __init__(self, model: str, number: int) -> None:
         super().__init__(f"model {model!r} has no version {number}")
+
+
+class VersionWithdrawn(Gone):
+    """The version was deleted while somebody waited for it."""
+
+    code = "version_withdrawn"
 
 
 class VersionNotServable(Conflict):

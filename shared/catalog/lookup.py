@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.catalog.errors import ModelNotFound, VersionNotFound
+from shared.catalog.errors import ModelNotFound, VersionNotFound, VersionWithdrawn
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.ids import parse_id
 
@@ -53,6 +53,18 @@ async def find_version(session: AsyncSession, model: ModelRow, number: int) -> V
     return row
 
 
+async def get_version(session: AsyncSession, version_id: UUID) -> VersionRow:
+    """A version that was there a moment ago.
+
+    Raises:
+        VersionWithdrawn: it was deleted meanwhile, alone or with its model.
+    """
+    row = await session.get(VersionRow, version_id)
+    if row is None:
+        raise VersionWithdrawn("the version was deleted before it had its verdict")
+    return row
+
+
 async def show_model(session: AsyncSession, tenant_id: UUID, model: str) -> ShownModel:
     """The tenant's model with the version that stands for it.
 
@@ -84,6 +96,11 @@ async def list_versions(
     if before is not None:
         query = query.where(VersionRow.number < before)
     return list(await session.scalars(query.order_by(VersionRow.number.desc()).limit(limit)))
+
+
+async def all_versions(session: AsyncSession, model: ModelRow) -> list[VersionRow]:
+    """Every version of the model."""
+    return list(await session.scalars(select(VersionRow).where(VersionRow.model_id == model.id)))
 
 
 def _shown() -> Select[ModelRow, VersionRow]:

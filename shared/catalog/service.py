@@ -69,6 +69,12 @@ async def serving_version(
     return _servable(*found, number)
 
 
+async def find_servable(session: AsyncSession, version_id: UUID) -> VersionRow | None:
+    """The version, for a worker that was asked to load it; None where it is gone or cannot serve."""
+    query = select(VersionRow).where(VersionRow.id == version_id, VersionRow.status.in_(SERVABLE))
+    return await session.scalar(query)
+
+
 async def claim_validation(session: AsyncSession, version_id: UUID, *, lease_s: float) -> VersionRow | None:
     """Take the lease on a version's validation, and count the attempt.
 

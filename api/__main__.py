@@ -1,0 +1,99 @@
+"""`python -m api`: one API process."""
+
+import errno
+import math
+import os
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+
+import uvicorn
+from litestar import Litestar
+
+from api.app import create_app
+from shared.errors import OperatorError
+from shared.logs import configure_logs
+from shared.settings import Settings
+
+FINISH_WITHIN_S = 30  # what requests in flight get, once nobody new is let in
+KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection, so that they close it, not we
+
+
+class AddressUnusable(OperatorError):
+    """The API cannot listen where the settings say."""
+
+    code = "address_unusable"
+
+
+class DrainingServer(uvicorn.Server):
+    """Says that it is about to stop before it does, so that load balancers send nobody to a closed socket."""
+
+    def __init__(self, config: uvicorn.Config, app: Litestar, *, drain_s: float) -> None:
+        super().__init__(config)
+        self._app, self._drain_s = app, drain_s
+        self._stop_at = math.inf  # monotonic seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
+        """SIGTERM drains first; SIGINT, and a second SIGTERM, stop at once."""
+        readiness = self._app.state.get("readiness")  # not there while the process starts
+        if sig == signal.SIGTERM and readiness is not None and not readiness.draining:
+            readiness.draining = True
+            self._stop_at = time.monotonic() + self._drain_s
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Uvicorn asks ten times a second whether to stop."""
+        return await super().on_tick(counter) or time.monotonic() >= self._stop_at
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; whoever connects waits until the server has started.
+
+    Raises:
+        AddressUnusable: it cannot be; the text says what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressUnusable(
+                f"port {port} on {host} is taken: stop what listens there, or set PORT to another"
+            ) from error
+        raise AddressUnusable(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+
+
+def serve(settings: Settings) -> None:
+    """Answer requests until told to stop."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=FINISH_WITHIN_S,
+    )
+    with listen(settings.host, settings.port) as server_socket:
+        DrainingServer(config, app, drain_s=settings.drain_s).run(sockets=[server_socket])
+
+
+def main() -> None:
+    """Read the settings and serve. What an operator must mend is one line, not a traceback."""
+    try:
+        settings = Settings.from_env(os.environ)
+        configure_logs(settings, "api")
+        serve(settings)
+    except OperatorError as error:
+        sys.exit(f"api: {error}")
+
+
+if __name__ == "__main__":
+    main()

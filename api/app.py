@@ -1,0 +1,78 @@
+"""The HTTP side on one screen: routes, what handlers are handed, the layers around them."""
+
+from typing import Any
+
+from litestar import Litestar, Request, Router
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+
+from api.auth import Authentication, RememberedTokens, caller_of
+from api.lifespan import lifespan
+from api.openapi import openapi_config
+from api.pages.docs import pages_routes
+from api.problems import answer_problem
+from api.request_body import JsonRequest
+from api.request_context import RequestContext
+from api.routes.accounts import accounts_routes
+from api.routes.catalog import catalog_routes
+from api.routes.health import health_routes
+from api.routes.predictions import predictions_routes
+from api.routes.webhooks import webhooks_routes
+from shared.access.tokens import AccessTokens
+from shared.settings import MIB, Settings
+
+JSON_MAX_BYTES = MIB  # of a body, where the route says nothing else
+
+# What a handler gets by asking for it by name; api/lifespan.py puts it there.
+RESOURCES = (
+    "accounts",
+    "catalog",
+    "catalog_news",
+    "database",
+    "messenger",
+    "predictor",
+    "readiness",
+    "redis",
+    "storage",
+)
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The application. It opens nothing before its lifespan begins."""
+    tokens = AccessTokens(settings.secret_key, ttl_s=settings.access_token_ttl_s)
+    app = Litestar(
+        route_handlers=[
+            pages_routes,
+            health_routes,
+            Router(
+                "/api/v1",
+                route_handlers=[accounts_routes, catalog_routes, predictions_routes, webhooks_routes],
+            ),
+        ],
+        middleware=[DefineMiddleware(Authentication, tokens=RememberedTokens(tokens))],
+        dependencies=_dependencies(settings),
+        exception_handlers={Exception: answer_problem},
+        lifespan=[lifespan(settings, tokens)],
+        openapi_config=openapi_config(settings),
+        request_class=JsonRequest,
+        request_max_body_size=JSON_MAX_BYTES,
+        logging_config=None,
+    )
+    # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
+    app.asgi_handler = RequestContext(app.asgi_handler)
+    return app
+
+
+def _dependencies(settings: Settings) -> dict[str, Provide]:
+    return {
+        "settings": Provide(lambda: settings, sync_to_thread=False),
+        "caller": Provide(caller_of, sync_to_thread=False),
+        **{name: _resource(name) for name in RESOURCES},
+    }
+
+
+def _resource(name: str) -> Provide:
+    def provide(request: Request[Any, Any, Any]) -> Any:
+        return getattr(request.app.state, name)
+
+    return Provide(provide, sync_to_thread=False)

@@ -1,0 +1,70 @@
+"""The OpenAPI document: what stands beside the routes themselves."""
+
+from typing import Final
+
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
+
+from api.pages.docs import DOCS_ROUTER, SwaggerPage
+from api.problems import PROBLEM_JSON, Problem
+from shared.settings import Settings
+
+VERSION: Final = "0.1.0"
+
+ANYBODY: Final[list[dict[str, list[str]]]] = [{}]  # for a route's `security`: no token is needed
+
+_PROBLEMS: Final = {
+    400: "The request cannot be read.",
+    401: "No access token, or none that is valid.",
+    404: "Not there, or another tenant's.",
+    409: "Against the present state; the detail says why.",
+    410: "It was there and is gone.",
+    413: "Too large; the detail names the limit.",
+    415: "A content type or format that is not read here.",
+    422: "Readable, and does not fit; `errors` says where.",
+    503: "Saturated, loading or draining; come back after `Retry-After` seconds.",
+    504: "No answer before the deadline.",
+}
+
+
+def answers(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problems that a route answers with, for its `responses`."""
+    return {
+        status: ResponseSpec(
+            Problem, description=_PROBLEMS[status], media_type=PROBLEM_JSON, generate_examples=False
+        )
+        for status in statuses
+    }
+
+
+def openapi_config(settings: Settings) -> OpenAPIConfig:
+    """Title, tags and security of the document, and where its pages are."""
+    return OpenAPIConfig(
+        title="Modelyard",
+        version=VERSION,
+        summary="Upload a trained model file, get a REST endpoint.",
+        description=(
+            "Log in at `auth/login` and send the access token as `Authorization: Bearer …`. Every error is a "
+            "problem (RFC 9457): match on its `code`, never on a text."
+        ),
+        license=License(name="MIT", identifier="MIT"),
+        servers=[Server(url=settings.public_url or "/")],
+        security=[{"access_token": []}],
+        components=Components(
+            security_schemes={
+                "access_token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+            }
+        ),
+        tags=[
+            Tag(name="Accounts", description="Register, log in, stay logged in."),
+            Tag(name="Models", description="Upload models, and decide which version serves."),
+            Tag(name="Predictions", description="Answers while the client waits."),
+            Tag(name="Jobs", description="Files of rows, predicted in the background."),
+            Tag(name="Webhooks", description="Told when a job has ended."),
+            Tag(name="Health", description="For load balancers and supervisors."),
+        ],
+        use_handler_docstrings=True,
+        openapi_router=DOCS_ROUTER,
+        render_plugins=[SwaggerPage()],
+    )

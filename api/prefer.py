@@ -1,0 +1,11 @@
+"""The `Prefer` header (RFC 7240): how long the client is ready to wait."""
+
+import re
+
+_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)""", re.IGNORECASE)
+
+
+def preferred_wait_s(header: str | None, *, default_s: float, most_s: float) -> float:
+    """The seconds of `wait=n`, but at most `most_s`; the default where the header names none."""
+    found = _WAIT.search(header or "")
+    return min(float(found[1]), most_s) if found else default_s

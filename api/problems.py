@@ -1,0 +1,200 @@
+"""Every error as problem details (RFC 9457). The only place that knows status codes.
+
+`error` repeats `detail` for clients of the Open Inference Protocol, which look there.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from api.request_body import field_error
+from shared import errors
+from shared.errors import FieldError, PlatformError
+
+log = structlog.get_logger()
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_OUTAGE_S = 2
+
+_STATUS: Mapping[type[BaseException], int] = {
+    errors.MalformedRequest: 400,
+    errors.InvalidInput: 422,
+    errors.Unauthenticated: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.Gone: 410,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.UnsupportedFormat: 415,
+    errors.Unavailable: 503,
+    errors.DeadlineExceeded: 504,
+    errors.CallerError: 400,
+    errors.TransientError: 503,
+    errors.PlatformError: 500,
+}
+
+# What the framework answers by itself, in our words: clients match on the code.
+_CODES: Mapping[int, str] = {
+    400: "malformed_request",
+    404: "route_not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_format",
+}
+
+# A server that is away comes back: clients should too.
+_OUTAGES = (RedisConnectionError, RedisTimeoutError, PoolTimeoutError, ConnectionError, TimeoutError)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Problem details (RFC 9457).
+
+    Attributes:
+        title: the status in words.
+        detail: what went wrong this time, for people.
+        instance: the path of the request.
+        code: stable, snake_case: match on it, never on a text.
+        error: the same as `detail`, for clients of the Open Inference Protocol.
+        request_id: the `X-Request-Id` of this answer; the logs carry it too.
+        errors: what is wrong with the input, and where.
+    """
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    error: str
+    instance: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What an error comes to, before it is written as an answer."""
+
+    status: int
+    code: str
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+    headers: Mapping[str, str] = {}
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """The exception handler of the whole application."""
+    found = finding(request, error)
+    if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # Refusals of ours (503, 504) are business as usual; whatever else ends here is not.
+        ours = isinstance(error, errors.TransientError)
+        level = logging.INFO if ours else logging.ERROR
+        log.log(level, "request failed", code=found.code, exc_info=None if ours else error)
+    problem = Problem(
+        status=found.status,
+        title=HTTPStatus(found.status).phrase,
+        detail=found.detail,
+        code=found.code,
+        error=found.detail,
+        instance=request.scope["path"],
+        request_id=request.scope["state"].get("request_id", ""),
+        errors=list(found.errors),
+    )
+    return Response(problem, status_code=found.status, media_type=PROBLEM_JSON, headers=dict(found.headers))
+
+
+def finding(request: Request[Any, Any, Any], error: Exception) -> Finding:
+    """The status, code and text for an error of any origin."""
+    if isinstance(error, PlatformError):
+        return _of_platform(error)
+    if isinstance(error, ValidationException):
+        return _of_validation(error)
+    if isinstance(error, HTTPException):
+        return _of_framework(request, error)
+    if isinstance(error, IntegrityError):
+        return Finding(status=409, code="conflict", detail="this conflicts with what is there; look again")
+    if isinstance(error, _OUTAGES) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return _outage()
+    return Finding(status=500, code="internal_error", detail="something went wrong here; it was logged")
+
+
+def _of_platform(error: PlatformError) -> Finding:
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # Its text is for whoever runs the platform, and may name servers and paths.
+        return Finding(status=500, code=error.code, detail="the platform has a problem; it was logged")
+    return Finding(
+        status=status,
+        code=error.code,
+        detail=str(error) or (type(error).__doc__ or "").partition("\n")[0],
+        errors=getattr(error, "errors", ()),
+        headers=_headers(error),
+    )
+
+
+def _headers(error: PlatformError) -> dict[str, str]:
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": f'Bearer realm="modelyard", error="{_bearer_error(error)}"'}
+    if isinstance(error, errors.Unavailable):
+        return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, errors.TransientError) and not isinstance(error, errors.DeadlineExceeded):
+        return {"Retry-After": "1"}
+    return {}
+
+
+def _bearer_error(error: errors.Unauthenticated) -> str:
+    """The code of RFC 6750, section 3.1."""
+    return "invalid_request" if type(error) is errors.Unauthenticated else "invalid_token"
+
+
+def _of_validation(error: ValidationException) -> Finding:
+    """Litestar raises it from the error of msgspec, whose path tells the body from a parameter."""
+    cause = error.__cause__
+    if not isinstance(cause, msgspec.ValidationError):
+        return Finding(status=422, code="invalid_input", detail=error.detail)
+    found = field_error(cause)
+    root, _, rest = (found.pointer or "").removeprefix("/").partition("/")
+    if root != "data":
+        detail = f"the parameter {root} does not fit: {found.message}"
+        return Finding(status=422, code="invalid_input", detail=detail)
+    pointer = f"/{rest}" if rest else ""
+    detail = f"the body does not fit: {found.message}" + (f" at {pointer}" if pointer else "")
+    return Finding(
+        status=422,
+        code="invalid_input",
+        detail=detail,
+        errors=(FieldError(message=found.message, pointer=pointer),),
+    )
+
+
+def _of_framework(request: Request[Any, Any, Any], error: HTTPException) -> Finding:
+    if isinstance(error, RequestEntityTooLarge):
+        limit = request.route_handler.resolve_request_max_body_size()
+        detail = f"the body has more than the {limit} bytes that are allowed here"
+        return Finding(status=413, code="too_large", detail=detail)
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Finding(status=500, code="internal_error", detail="something went wrong here; it was logged")
+    return Finding(
+        status=error.status_code,
+        code=_CODES.get(error.status_code, "caller_error"),
+        detail=error.detail,
+        headers=error.headers or {},
+    )
+
+
+def _outage() -> Finding:
+    return Finding(
+        status=503,
+        code="unavailable",
+        detail="a server that the platform needs does not answer; try again",
+        headers={"Retry-After": str(RETRY_AFTER_OUTAGE_S)},
+    )

@@ -1,0 +1,79 @@
+"""The outermost layer: gives each request an id, binds it to the log, and writes one line about it.
+
+Wraps the whole application, so that answers to unknown routes carry an id and are logged too.
+"""
+
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+log = structlog.get_logger("api.access")
+
+QUIET = {"quiet": True}  # in a handler's `opt`: routes asked so often that a line each would drown the rest
+
+_ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_FAILED = 500
+
+
+class RequestContext:
+    """ASGI middleware around everything."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        request_id = _request_id(scope)
+        scope["state"]["request_id"] = request_id
+        answer = _Answer(send, request_id)
+        started = time.perf_counter()
+        tokens = bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, answer.send)
+        finally:
+            _log_access(scope, answer.status, time.perf_counter() - started)
+            reset_contextvars(**tokens)
+
+
+class _Answer:
+    """Adds the request's id to the answer, and remembers its status."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._header = (b"x-request-id", request_id.encode())
+        self.status = 0  # until the answer has begun
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], self._header]
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """What the client or a proxy calls the request, if that can be logged and sent back as it is."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ACCEPTABLE_ID.fullmatch(value):
+            return value.decode()
+    return uuid4().hex
+
+
+def _log_access(scope: Scope, status: int, seconds: float) -> None:
+    handler: Any = scope.get("route_handler")
+    quiet = handler is not None and "quiet" in handler.opt and status < _FAILED
+    write = log.debug if quiet else log.info
+    state = scope["state"]
+    caller = state.get("caller")
+    write(
+        "request",
+        method=scope.get("method"),
+        path=scope["path"],
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
+        tenant_id=str(caller.tenant_id) if caller else None,
+    )

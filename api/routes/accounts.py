@@ -1,0 +1,123 @@
+"""Accounts: register, log in, stay logged in."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Meta
+
+from api.auth import PUBLIC
+from api.openapi import ANYBODY, answers
+from shared.access.accounts import Accounts, LoggedIn
+from shared.access.caller import Caller
+from shared.access.tables import User
+from shared.settings import Settings
+
+Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Email = Annotated[str, Meta(max_length=320, examples=["user@example.com"])]
+Password = Annotated[str, Meta(max_length=1000, description="At least 8 characters, at most 72 bytes.")]
+Token = Annotated[str, Meta(max_length=500)]
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new account."""
+
+    email: Email
+    password: Password
+    full_name: Name = ""
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who wants to log in."""
+
+    email: Email
+    password: Password
+
+
+class RefreshRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The newest refresh token of a log-in."""
+
+    refresh_token: Token
+
+
+class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A user, as they see themselves."""
+
+    id: UUID
+    email: str
+    full_name: str
+    tenant_id: UUID
+    created_at: datetime
+
+
+class TokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of a log-in. Send `Authorization: Bearer <access_token>`; it expires in `expires_in` seconds."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105  the kind, not a token
+    expires_in: int
+    user: UserAnswer
+
+
+@post("/register", status_code=201, opt=PUBLIC, security=ANYBODY, responses=answers(409, 422))
+async def register(data: JSONBody[Registration], accounts: NamedDependency[Accounts]) -> UserAnswer:
+    """Make an account."""
+    user = await accounts.register(email=data.email, password=data.password, full_name=data.full_name)
+    return user_answer(user)
+
+
+@post("/login", status_code=200, opt=PUBLIC, security=ANYBODY, responses=answers(401, 422))
+async def login(
+    data: JSONBody[Login], accounts: NamedDependency[Accounts], settings: NamedDependency[Settings]
+) -> TokensAnswer:
+    """Get tokens for an email address and a password."""
+    return tokens_answer(await accounts.log_in(email=data.email, password=data.password), settings)
+
+
+@post("/refresh", status_code=200, opt=PUBLIC, security=ANYBODY, responses=answers(401, 422))
+async def refresh(
+    data: JSONBody[RefreshRequest], accounts: NamedDependency[Accounts], settings: NamedDependency[Settings]
+) -> TokensAnswer:
+    """Exchange a refresh token for new tokens. Each works once; one used twice ends the whole log-in."""
+    return tokens_answer(await accounts.refresh(data.refresh_token), settings)
+
+
+@post("/logout", status_code=204, opt=PUBLIC, security=ANYBODY, responses=answers(422))
+async def logout(data: JSONBody[RefreshRequest], accounts: NamedDependency[Accounts]) -> None:
+    """End the log-in that the refresh token belongs to. Its access token lives on until it expires."""
+    await accounts.log_out(data.refresh_token)
+
+
+@get("/me", status_code=200, responses=answers(401))
+async def me(caller: NamedDependency[Caller], accounts: NamedDependency[Accounts]) -> UserAnswer:
+    """The caller's own account."""
+    return user_answer(await accounts.user(caller))
+
+
+def user_answer(user: User) -> UserAnswer:
+    """What a user is told of themselves: never the hash."""
+    return UserAnswer(
+        id=user.id,
+        email=user.email,
+        full_name=user.full_name,
+        tenant_id=user.tenant_id,
+        created_at=user.created_at,
+    )
+
+
+def tokens_answer(logged_in: LoggedIn, settings: Settings) -> TokensAnswer:
+    """The answer to a log-in, and to its renewal."""
+    return TokensAnswer(
+        access_token=logged_in.access_token,
+        refresh_token=logged_in.refresh_token,
+        expires_in=settings.access_token_ttl_s,
+        user=user_answer(logged_in.user),
+    )
+
+
+accounts_routes = Router("/auth", route_handlers=[register, login, refresh, logout, me], tags=["Accounts"])

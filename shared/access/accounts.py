@@ -1,0 +1,193 @@
+"""Registering, logging in, and staying logged in."""
+
+import os
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.access.caller import Caller
+from shared.access.passwords import PasswordHasher
+from shared.access.registration import check_password, normal_email
+from shared.access.tables import RefreshToken, Tenant, User
+from shared.access.tokens import AccessTokens, new_refresh_token, refresh_token_hash
+from shared.database.engine import Database
+from shared.errors import Conflict, InvalidInput, Unauthenticated
+from shared.ids import new_id
+from shared.settings import Settings
+
+_SALT_BYTES = 16
+
+
+class EmailTaken(Conflict):
+    """There is an account with this email address."""
+
+    code = "email_taken"
+
+
+class WrongCredentials(Unauthenticated):
+    """No account has this email address and this password."""
+
+    code = "wrong_credentials"
+
+
+class RefreshTokenInvalid(Unauthenticated):
+    """The refresh token is unknown, expired, used or revoked."""
+
+    code = "invalid_refresh_token"
+
+
+class LoggedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A user, and the tokens that speak for them."""
+
+    user: User
+    access_token: str
+    refresh_token: str
+
+
+class Accounts:
+    """Everything about accounts that needs the database."""
+
+    def __init__(
+        self, settings: Settings, database: Database, *, passwords: PasswordHasher, tokens: AccessTokens
+    ) -> None:
+        self._refresh_ttl = timedelta(seconds=settings.refresh_token_ttl_s)
+        self._database, self._passwords, self._tokens = database, passwords, tokens
+
+    async def register(self, *, email: str, password: str, full_name: str) -> User:
+        """Make an account, with a tenant of its own.
+
+        Raises:
+            InvalidInput: the address or the password will not do.
+            EmailTaken: somebody has the address.
+        """
+        address = normal_email(email)
+        check_password(password)
+        password_hash = await self._passwords.hash(password)
+        try:
+            async with self._database.transaction() as session:
+                return await add_user(
+                    session, email=address, full_name=full_name.strip(), password_hash=password_hash
+                )
+        except IntegrityError:
+            raise EmailTaken("an account with this email address exists") from None
+
+    async def log_in(self, *, email: str, password: str) -> LoggedIn:
+        """Tokens for whoever knows the password.
+
+        Raises:
+            WrongCredentials: the same, and after the same time, whether or not there is such an account.
+        """
+        async with self._database.transaction() as session:
+            user = await session.scalar(select(User).where(User.email == _lookup_email(email)))
+        if not await self._passwords.matches(password, user.password_hash if user else None) or user is None:
+            raise WrongCredentials("no account has this email address and this password")
+        async with self._database.transaction() as session:
+            return self._logged_in(session, user, family_id=new_id())
+
+    async def refresh(self, refresh_token: str) -> LoggedIn:
+        """Spend a refresh token for new tokens.
+
+        A token that is used twice was stolen, from its owner or by them: nobody can tell who is who, so
+        that every token descended from the same log-in is revoked.
+
+        Raises:
+            RefreshTokenInvalid: it cannot be used, or no longer.
+        """
+        async with self._database.transaction() as session:
+            renewed = await self._renew(session, refresh_token)
+        # Raised after the commit, so that a revocation lasts.
+        if renewed is None:
+            raise RefreshTokenInvalid("the refresh token is not valid; log in again")
+        return renewed
+
+    async def log_out(self, refresh_token: str) -> None:
+        """Revoke the token's whole family. A token that is unknown is as good as revoked."""
+        async with self._database.transaction() as session:
+            token = await _find_token(session, refresh_token)
+            if token is not None:
+                await _revoke_family(session, token.family_id)
+
+    async def user(self, caller: Caller) -> User:
+        """The caller's own account.
+
+        Raises:
+            Unauthenticated: it is gone, though the token still stands.
+        """
+        async with self._database.transaction() as session:
+            user = await session.get(User, caller.user_id)
+        if user is None:
+            raise Unauthenticated("the account of this access token is gone")
+        return user
+
+    async def _renew(self, session: AsyncSession, refresh_token: str) -> LoggedIn | None:
+        token = await _find_token(session, refresh_token)
+        if token is None:
+            return None
+        if token.used_at or token.revoked_at:
+            await _revoke_family(session, token.family_id)
+            return None
+        # One statement decides on the database's clock, and spends the token in the same breath.
+        spent = await session.scalar(
+            update(RefreshToken)
+            .where(RefreshToken.id == token.id, RefreshToken.expires_at > func.now())
+            .values(used_at=func.now())
+            .returning(RefreshToken.id)
+        )
+        user = await session.get(User, token.user_id)
+        if spent is None or user is None:
+            return None
+        return self._logged_in(session, user, family_id=token.family_id)
+
+    def _logged_in(self, session: AsyncSession, user: User, *, family_id: UUID) -> LoggedIn:
+        refresh_token = new_refresh_token()
+        session.add(
+            RefreshToken(
+                user_id=user.id,
+                family_id=family_id,
+                token_hash=refresh_token_hash(refresh_token),
+                expires_at=func.now() + self._refresh_ttl,
+            )
+        )
+        caller = Caller(user_id=user.id, tenant_id=user.tenant_id)
+        return LoggedIn(user=user, access_token=self._tokens.issue(caller), refresh_token=refresh_token)
+
+
+async def add_user(session: AsyncSession, *, email: str, full_name: str, password_hash: str) -> User:
+    """A user and a tenant of their own.
+
+    Raises:
+        IntegrityError: the address is taken.
+    """
+    tenant = Tenant(id=new_id(), name=full_name or email, webhook_salt=os.urandom(_SALT_BYTES))
+    session.add(tenant)
+    await session.flush()
+    user = User(tenant_id=tenant.id, email=email, full_name=full_name, password_hash=password_hash)
+    session.add(user)
+    await session.flush()
+    return user
+
+
+def _lookup_email(email: str) -> str:
+    """The spelling to look for; what is no address is looked for as well, and not found."""
+    try:
+        return normal_email(email)
+    except InvalidInput:
+        return ""
+
+
+async def _find_token(session: AsyncSession, refresh_token: str) -> RefreshToken | None:
+    """The token's row, locked: of two that use it at once the second sees that it was used."""
+    query = select(RefreshToken).where(RefreshToken.token_hash == refresh_token_hash(refresh_token))
+    return await session.scalar(query.with_for_update())
+
+
+async def _revoke_family(session: AsyncSession, family_id: UUID) -> None:
+    await session.execute(
+        update(RefreshToken)
+        .where(RefreshToken.family_id == family_id, RefreshToken.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+    )
