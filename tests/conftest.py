@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.api",
     "tests.fixtures.models",
+    "tests.fixtures.predictions",
     "tests.fixtures.jobs",
     "tests.fixtures.webhooks",
 ]

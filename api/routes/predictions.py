@@ -4,10 +4,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, Router, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, JSONBody, PathParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from api.predictor import Prediction, Predictor
+from api.request_context import QUIET
 from shared.access.caller import Caller
 from shared.errors import MalformedRequest
 from shared.ids import new_id
@@ -52,16 +54,16 @@ class PredictResponse(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] | UnsetType = UNSET
 
 
-@post("/predict/{model:str}", status_code=200, tags=["Predictions"])
+@post("/predict/{model:str}", status_code=200, tags=["Predictions"], opt=QUIET)
 async def predict(
-    model: Annotated[str, Parameter(description="Name or id of the model.")],
-    data: PredictRequest,
-    caller: Caller,
-    predictor: Predictor,
+    model: Annotated[str, PathParameter(description="Name or id of the model.")],
+    data: JSONBody[PredictRequest],
+    caller: NamedDependency[Caller],
+    predictor: NamedDependency[Predictor],
     deadline_ms: Annotated[
         int | None,
-        Parameter(
-            header="X-Deadline-Ms", ge=1, description="How long to wait for the answer, in milliseconds."
+        HeaderParameter(
+            name="X-Deadline-Ms", ge=1, description="How long to wait for the answer, in milliseconds."
         ),
     ] = None,
 ) -> Response[PredictResponse]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.access.tables import Tenant
 from shared.clock import utc_now
 from shared.database.base import Base, Identified
 
@@ -17,7 +18,7 @@ class ModelRow(Identified, Base):
     __tablename__ = "models"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
 
-    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"), index=True)
     name: Mapped[str]
     description: Mapped[str] = mapped_column(default="")
     last_version_number: Mapped[int] = mapped_column(default=0)  # never given twice, even after a delete
@@ -33,7 +34,7 @@ class VersionRow(Identified, Base):
     __tablename__ = "model_versions"
     __table_args__ = (UniqueConstraint("model_id", "number"),)
 
-    model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    model_id: Mapped[UUID] = mapped_column(ForeignKey(ModelRow.id, ondelete="CASCADE"), index=True)
     number: Mapped[int]
     status: Mapped[str] = mapped_column(index=True)  # shared.catalog.version.VersionStatus
     model_type: Mapped[str | None]  # what the uploader says it is; the verdict says what it is
@@ -53,6 +54,6 @@ class PromotionRow(Identified, Base):
 
     __tablename__ = "promotions"
 
-    model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
-    version_id: Mapped[UUID] = mapped_column(ForeignKey("model_versions.id", ondelete="CASCADE"), index=True)
+    model_id: Mapped[UUID] = mapped_column(ForeignKey(ModelRow.id, ondelete="CASCADE"), index=True)
+    version_id: Mapped[UUID] = mapped_column(ForeignKey(VersionRow.id, ondelete="CASCADE"), index=True)
     undone_at: Mapped[datetime | None]

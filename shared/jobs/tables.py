@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.access.tables import Tenant
+from shared.catalog.tables import ModelRow, VersionRow
 from shared.clock import utc_now
 from shared.database.base import Base, Identified
 
@@ -23,10 +25,10 @@ class JobRow(Identified, Base):
         ),
     )
 
-    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
-    model_id: Mapped[UUID | None] = mapped_column(ForeignKey("models.id", ondelete="SET NULL"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"))
+    model_id: Mapped[UUID | None] = mapped_column(ForeignKey(ModelRow.id, ondelete="SET NULL"), index=True)
     version_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("model_versions.id", ondelete="SET NULL"), index=True
+        ForeignKey(VersionRow.id, ondelete="SET NULL"), index=True
     )
     model_name: Mapped[str]  # kept when the model is deleted
     version_number: Mapped[int]
@@ -77,7 +79,7 @@ class ChunkRow(Base):
         Index("ix_chunks_unfinished", "status", "lease_until", postgresql_where=text("status <> 'done'")),
     )
 
-    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JobRow.id, ondelete="CASCADE"), primary_key=True)
     index: Mapped[int] = mapped_column(primary_key=True)
     source: Mapped[dict[str, Any]]  # which row groups or bytes: shared.jobs.job.ChunkSource
     status: Mapped[str]  # shared.jobs.job.ChunkStatus

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.access.tables import Tenant
 from shared.clock import utc_now
 from shared.database.base import Base, Identified
 
@@ -19,8 +20,8 @@ class DeliveryRow(Identified, Base):
         Index("ix_deliveries_tenant_id_id", "tenant_id", "id"),
     )
 
-    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
-    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"))
+    job_id: Mapped[UUID | None] = mapped_column(index=True)  # no reference: webhooks know nothing of jobs
     url: Mapped[str]
     event_type: Mapped[str]
     body: Mapped[str]  # the bytes that are signed, as text
@@ -38,7 +39,7 @@ class DeliveryAttemptRow(Base):
     __tablename__ = "delivery_attempts"
 
     delivery_id: Mapped[UUID] = mapped_column(
-        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey(DeliveryRow.id, ondelete="CASCADE"), primary_key=True
     )
     number: Mapped[int] = mapped_column(primary_key=True)  # from 1
     attempted_at: Mapped[datetime]
