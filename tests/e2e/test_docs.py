@@ -1,0 +1,149 @@
+"""The documentation, followed word for word on a running platform."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code of that language on a page, in order."""
+    text = (ROOT / page).read_text()
+    return [code for found, code in FENCE.findall(text) if found == language]
+
+
+@pytest.fixture
+def reader(platform, tmp_path):
+    """Somebody who follows a page in a folder that looks like a checkout."""
+    return Reader(platform.base_url, tmp_path)
+
+
+class Reader:
+    def __init__(self, base_url: str, folder: Path) -> None:
+        self.base_url, self.folder = base_url, folder
+        (folder / "docs").symlink_to(ROOT / "docs")
+        (folder / ".venv").symlink_to(Path(sys.prefix))
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error"}
+
+    def types(self, code: str, **env: str) -> str:
+        """What a shell answers."""
+        return self._run(["bash", "-euo", "pipefail", "-c", self._here(code)], env)
+
+    def runs(self, code: str, **env: str) -> str:
+        """What Python prints."""
+        return self._run([sys.executable, "-c", self._here(code)], env)
+
+    def _here(self, code: str) -> str:
+        return code.replace("http://localhost:8000", self.base_url)
+
+    def _run(self, command: list[str], env: dict[str, str]) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+
+def login(reader: Reader, email: str) -> str:
+    """The token of a new account."""
+    api = f"{reader.base_url}/api/v1/auth"
+    who = {"email": email, "password": "SecureP@ss123"}
+    httpx.post(f"{api}/register", json=who | {"full_name": "Reader"}).raise_for_status()
+    return httpx.post(f"{api}/login", json=who).raise_for_status().json()["access_token"]
+
+
+def upload_iris(reader: Reader, token: str) -> None:
+    reader.types(".venv/bin/python docs/tutorials/train_iris.py")
+    upload = next(code for code in blocks("README.md", "bash") if "models/upload" in code)
+    reader.types(upload, TOKEN=token)
+
+
+FLOWERS = """sepal_length,sepal_width,petal_length,petal_width,garden
+5.1,3.5,1.4,0.2,north
+6.7,3.0,5.2,2.3,south
+"""
+
+
+def test_the_readme_leads_to_a_first_prediction(reader):
+    printed = reader.types("\n".join(blocks("README.md", "bash")))
+
+    prediction = json.loads(printed[printed.rindex('{"prediction"') :])
+    promised = json.loads(blocks("README.md", "json")[0])
+    assert prediction | {"prediction_id": "…"} == promised
+
+
+def test_the_tutorial_runs_from_its_first_line_to_its_last(reader):
+    printed = reader.runs("\n".join(blocks("docs/tutorials/first-model.md", "python")))
+
+    lines = printed.splitlines()
+    assert lines[0].startswith("ready ['alcohol', 'malic_acid'")
+    assert lines[2] == "[0, 0, 0]"
+    assert lines[3].startswith("422 [")
+    assert lines[-2:] == ["2", "1"]
+
+
+def test_a_file_is_predicted_as_the_page_says(reader):
+    token = login(reader, "file@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    submit, ask, fetch, _ = blocks("docs/how-to/predict-a-file.md", "bash")
+
+    job = json.loads(reader.types(submit, TOKEN=token))["id"]
+    while (shown := json.loads(reader.types(ask, TOKEN=token, JOB=job)))["status"] != "succeeded":
+        assert shown["status"] != "failed", shown
+        time.sleep(0.2)
+    reader.types(fetch, TOKEN=token, JOB=job)
+
+    assert (reader.folder / "predicted.csv").read_text().splitlines() == [
+        "sepal_length,sepal_width,petal_length,petal_width,garden,prediction",
+        "5.1,3.5,1.4,0.2,north,setosa",
+        "6.7,3.0,5.2,2.3,south,virginica",
+    ]
+
+
+def test_the_receiver_of_the_webhook_page_verifies_a_real_delivery(reader, free_port):
+    token = login(reader, "webhook@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    page = "docs/how-to/receive-webhooks.md"
+    ask_secret, submit = blocks(page, "bash")
+    secret = json.loads(reader.types(ask_secret, TOKEN=token))["secret"]
+
+    receiver = subprocess.Popen(
+        [sys.executable, "-c", blocks(page, "python")[0]],
+        env=reader.env | {"WEBHOOK_SECRET": secret, "PORT": str(free_port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        job = json.loads(reader.types(submit.replace(":9000", f":{free_port}"), TOKEN=token))["id"]
+        assert receiver.stdout is not None
+        assert receiver.stdout.readline().split() == ["job.succeeded", job]
+    finally:
+        receiver.kill()
+        receiver.communicate()
+
+
+@pytest.mark.parametrize(
+    "page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+)
+def test_every_link_between_pages_leads_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", (ROOT / page).read_text())
+
+    assert [link for link in links if link and not (ROOT / page).parent.joinpath(link).exists()] == []
