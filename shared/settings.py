@@ -77,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_threads: Count = 2  # chunks that one batch worker runs side by side, one model host each
     chunk_bytes: Count = 64 * MIB
     chunk_batch_rows: Count = 16_384  # rows that one call of a model takes in a job
+    job_call_timeout_s: Seconds = 300.0  # of one such call
     lease_s: Seconds = 15.0  # a chunk whose lease is older has lost its worker
     chunk_attempts: Count = 3
     resend_after_s: Seconds = 20.0  # a message unanswered this long is sent again

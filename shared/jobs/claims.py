@@ -32,6 +32,7 @@ class StepClaim(msgspec.Struct, frozen=True, kw_only=True):
 
     status: JobStatus
     fence: int
+    attempt: int  # from 1
     order: Order
 
     @property
@@ -55,6 +56,9 @@ class ChunkClaim(msgspec.Struct, frozen=True, kw_only=True):
         return self.order.job_id
 
 
+Claim = StepClaim | ChunkClaim
+
+
 async def claim_step(
     session: AsyncSession, job_id: UUID, status: JobStatus, *, settings: Settings
 ) -> StepClaim | None:
@@ -73,7 +77,7 @@ async def claim_step(
     job.fence += 1
     job.attempts += 1
     job.lease_until = now + timedelta(seconds=settings.lease_s)
-    return StepClaim(status=status, fence=job.fence, order=order)
+    return StepClaim(status=status, fence=job.fence, attempt=job.attempts, order=order)
 
 
 async def claim_chunk(
@@ -109,7 +113,7 @@ async def renew_step(session: AsyncSession, claim: StepClaim, *, settings: Setti
     """Hold on to the job for another while; False where it was lost or cancelled."""
     renewed = await session.scalar(
         update(JobRow)
-        .where(holds_step(claim))
+        .where(JobRow.id == claim.job_id, JobRow.status == claim.status, JobRow.fence == claim.fence)
         .values(lease_until=func.now() + timedelta(seconds=settings.lease_s))
         .returning(JobRow.id)
     )
@@ -133,11 +137,6 @@ async def renew_chunk(
 async def lock_job(session: AsyncSession, job_id: UUID) -> JobRow | None:
     """The job's row, which nobody else changes until the transaction ends."""
     return await session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
-
-
-def holds_step(claim: StepClaim) -> ColumnElement[bool]:
-    """The condition that nobody has claimed the step since."""
-    return (JobRow.id == claim.job_id) & (JobRow.status == claim.status) & (JobRow.fence == claim.fence)
 
 
 def holds_chunk(claim: ChunkClaim) -> ColumnElement[bool]:

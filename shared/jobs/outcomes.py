@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.jobs.claims import ChunkClaim, StepClaim, holds_chunk, lock_job
+from shared.jobs.claims import ChunkClaim, Claim, StepClaim, holds_chunk, lock_job
 from shared.jobs.ending import end_job
 from shared.jobs.hints import Hint
 from shared.jobs.job import ENDED, ChunkStatus, JobError, JobStatus, PlannedChunk, part_key, result_key
@@ -82,7 +82,7 @@ async def record_result(
 
 
 async def record_failure(
-    session: AsyncSession, claim: ChunkClaim | StepClaim, error: JobError, *, settings: Settings
+    session: AsyncSession, claim: Claim, error: JobError, *, settings: Settings
 ) -> list[Hint]:
     """The work cannot be done, now or later: the job has failed. Nothing if the claim was lost."""
     job = await _locked_by(session, claim)
@@ -92,7 +92,7 @@ async def record_failure(
 
 
 async def record_setback(
-    session: AsyncSession, claim: ChunkClaim, error: JobError, *, settings: Settings
+    session: AsyncSession, claim: Claim, error: JobError, *, settings: Settings
 ) -> list[Hint]:
     """The attempt failed and the next may succeed. The last one fails the job."""
     if claim.attempt >= settings.chunk_attempts:
@@ -100,15 +100,9 @@ async def record_setback(
     return await _give_back(session, claim, attempts=claim.attempt, error=error)
 
 
-async def hand_back(session: AsyncSession, claim: ChunkClaim | StepClaim) -> list[Hint]:
+async def hand_back(session: AsyncSession, claim: Claim) -> list[Hint]:
     """Somebody else shall do it: this worker is stopping, and the attempt does not count."""
-    if isinstance(claim, ChunkClaim):
-        return await _give_back(session, claim, attempts=claim.attempt - 1, error=None)
-    job = await _held_job(session, claim)
-    if job is None:
-        return []
-    job.attempts, job.lease_until, job.sent_at = job.attempts - 1, None, await database_now(session)
-    return [(PLAN_JOB if claim.status == JobStatus.VALIDATING else FINISH_JOB, (job.id,))]
+    return await _give_back(session, claim, attempts=claim.attempt - 1, error=None)
 
 
 async def part_keys(session: AsyncSession, job_id: UUID) -> list[str]:
@@ -163,7 +157,7 @@ async def _held_job(session: AsyncSession, claim: StepClaim) -> JobRow | None:
     return job if job and (job.status, job.fence) == (claim.status, claim.fence) else None
 
 
-async def _locked_by(session: AsyncSession, claim: ChunkClaim | StepClaim) -> JobRow | None:
+async def _locked_by(session: AsyncSession, claim: Claim) -> JobRow | None:
     if isinstance(claim, StepClaim):
         return await _held_job(session, claim)
     job = await lock_job(session, claim.job_id)
@@ -172,6 +166,18 @@ async def _locked_by(session: AsyncSession, claim: ChunkClaim | StepClaim) -> Jo
 
 
 async def _give_back(
+    session: AsyncSession, claim: Claim, *, attempts: int, error: JobError | None
+) -> list[Hint]:
+    if isinstance(claim, ChunkClaim):
+        return await _give_chunk_back(session, claim, attempts=attempts, error=error)
+    job = await _held_job(session, claim)
+    if job is None:
+        return []
+    job.attempts, job.lease_until, job.sent_at = attempts, None, await database_now(session)
+    return [(PLAN_JOB if claim.status == JobStatus.VALIDATING else FINISH_JOB, (job.id,))]
+
+
+async def _give_chunk_back(
     session: AsyncSession, claim: ChunkClaim, *, attempts: int, error: JobError | None
 ) -> list[Hint]:
     given_back = await session.scalar(

@@ -1,0 +1,47 @@
+"""`python -m workers.jobs`: plans jobs, runs their chunks, finishes them."""
+
+import os
+import threading
+
+from shared.database.engine import Database
+from shared.logs import configure_logs
+from shared.messaging.actors import JOBS_QUEUE
+from shared.messaging.broker import Messenger, connect_broker
+from shared.settings import Settings
+from shared.storage.store import Storage
+from workers.dramatiq_worker import run_worker
+from workers.hosting.template import HostTemplate
+from workers.jobs.actors import declare_actors
+from workers.jobs.context import JobContext
+from workers.jobs.host_pool import HostPool
+
+
+def main() -> None:
+    """Work until a signal says stop."""
+    settings = Settings.from_env(os.environ)
+    configure_logs(settings, "batch")
+    template = HostTemplate()
+    template.start()
+    broker = connect_broker(settings)
+    storage = Storage(settings.storage_url)
+    context = JobContext(
+        settings=settings,
+        database=Database(settings.database_url),
+        storage=storage,
+        messenger=Messenger(broker),
+        hosts=HostPool(template, storage, size=settings.job_threads, load_timeout_s=settings.load_timeout_s),
+        stopping=threading.Event(),
+    )
+    declare_actors(broker, context)
+    run_worker(
+        broker,
+        JOBS_QUEUE,
+        threads=settings.job_threads,
+        on_stop=context.stopping.set,
+        close=context.database.close,
+    )
+    template.close()
+
+
+if __name__ == "__main__":
+    main()

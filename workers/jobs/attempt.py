@@ -1,0 +1,71 @@
+"""One attempt at a claimed piece of work: held while it lasts, and its outcome written down."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.jobs.claims import ChunkClaim, Claim, renew_chunk, renew_step
+from shared.jobs.hints import Hint, send_hints
+from shared.jobs.outcomes import hand_back, record_failure, record_setback
+from workers.jobs.context import JobContext
+from workers.jobs.faults import job_error, may_pass
+from workers.jobs.holding import Stopped, StopSign, hold
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+async def attempt(
+    context: JobContext,
+    claim: Claim,
+    work: Callable[[StopSign], Coroutine[Any, Any, T]],
+    *,
+    record: Callable[[AsyncSession, T], Awaitable[list[Hint] | None]],
+    rows_done: Callable[[], int] = lambda: 0,
+) -> bool:
+    """Do the work and record what came of it.
+
+    Args:
+        record: writes the result down if the claim still holds, and says what to send; None if it was lost.
+        rows_done: so far, for the job's owner to see.
+
+    Returns:
+        Whether the result was recorded.
+    """
+    sign = StopSign()
+
+    async def renew() -> bool:
+        async with context.database.transaction() as session:
+            if isinstance(claim, ChunkClaim):
+                return await renew_chunk(session, claim, rows_done=rows_done(), settings=context.settings)
+            return await renew_step(session, claim, settings=context.settings)
+
+    try:
+        result = await hold(work(sign), renew=renew, sign=sign, is_stopping=context.stopping.is_set)
+    except Exception as error:  # noqa: BLE001  whatever it is, the claim must not be left to its lease
+        await _record_trouble(context, claim, error)
+        return False
+    async with context.database.transaction() as session:
+        hints = await record(session, result)
+    await send_hints(context.messenger, hints or [])
+    return hints is not None
+
+
+async def _record_trouble(context: JobContext, claim: Claim, error: Exception) -> None:
+    async with context.database.transaction() as session:
+        hints = await _outcome(session, claim, error, context)
+    await send_hints(context.messenger, hints)
+
+
+async def _outcome(session: AsyncSession, claim: Claim, error: Exception, context: JobContext) -> list[Hint]:
+    if isinstance(error, Stopped):
+        return await hand_back(session, claim)
+    told = job_error(error, chunk=claim.index if isinstance(claim, ChunkClaim) else None)
+    log.warning(
+        "attempt_failed", job_id=str(claim.job_id), attempt=claim.attempt, code=told.code, chunk=told.chunk
+    )
+    record = record_setback if may_pass(error) else record_failure
+    return await record(session, claim, told, settings=context.settings)

@@ -1,0 +1,82 @@
+"""Rows on their way from a file through a model host into a part."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shared.catalog.verdict import Signature
+from workers.hosting.call import PredictCall, SlotInput
+from workers.hosting.process import HostProcess
+from workers.jobs.columns import takes_matrix
+
+# Rows that are turned from columns into rows at a time: 30 columns of them stay within a core's own cache.
+_TURNED_ROWS = 1024
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows for one call of the model.
+
+    Attributes:
+        inputs: the model's columns, in its order and under its names.
+        carried: what goes into the output beside the predictions: a table for Parquet, an array of lines
+            for CSV, None where nothing does, or where the join takes it from the input.
+    """
+
+    inputs: pa.Table
+    carried: pa.Table | pa.Array | None
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return int(self.inputs.num_rows)
+
+    def head(self, rows: int) -> "Batch":
+        """The first of the rows, to be predicted alone."""
+        return Batch(inputs=self.inputs.slice(0, rows), carried=None)
+
+
+def sliced(batch: Batch, rows: int) -> Iterator[Batch]:
+    """The batch in batches of at most `rows`."""
+    for start in range(0, batch.rows, rows):
+        carried = None if batch.carried is None else batch.carried.slice(start, rows)
+        yield Batch(inputs=batch.inputs.slice(start, rows), carried=carried)
+
+
+def submit(host: HostProcess, batch: Batch, signature: Signature) -> None:
+    """Write the rows into the host's shared memory and ask for their labels."""
+    matrix = takes_matrix(signature)
+    written = _write_matrix(host, batch) if matrix else _write_arrow(host, batch)
+    slot = SlotInput("matrix" if matrix else "arrow", written)
+    host.submit(PredictCall(rows=batch.rows, slot=slot, reply_as="arrays"))
+
+
+def _write_matrix(host: HostProcess, batch: Batch) -> int:
+    """Row after row as the model wants them, exactly: nulls become NaN."""
+    columns = [_numbers(column) for column in batch.inputs.columns]
+    size = batch.rows * len(columns) * 8
+    matrix = np.frombuffer(host.slot(size), np.float64).reshape(batch.rows, len(columns))
+    for start in range(0, batch.rows, _TURNED_ROWS):
+        rows = slice(start, start + _TURNED_ROWS)
+        for at, column in enumerate(columns):
+            matrix[rows, at] = column[rows]
+    return size
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    numbers: NDArray[np.float64] = column.to_numpy()
+    return numbers
+
+
+def _write_arrow(host: HostProcess, batch: Batch) -> int:
+    size = pa.MockOutputStream()
+    _write_stream(size, batch.inputs)
+    _write_stream(pa.FixedSizeBufferWriter(pa.py_buffer(host.slot(size.size()))), batch.inputs)
+    return int(size.size())
+
+
+def _write_stream(sink: pa.NativeFile, table: pa.Table) -> None:
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)

@@ -1,0 +1,132 @@
+"""Which columns of a file feed the model, which go into the output, and what predictions are called."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow as pa
+
+from shared.catalog.verdict import Datatype, Layout, Signature
+from shared.jobs.errors import ColumnsDoNotFit
+from shared.jobs.order import Order
+
+_SHOWN = 10  # names in one message
+
+ARROW_TYPES: dict[Datatype, pa.DataType] = {
+    Datatype.FP64: pa.float64(),
+    Datatype.INT64: pa.int64(),
+    Datatype.BOOL: pa.bool_(),
+    Datatype.BYTES: pa.string(),
+}
+
+
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """How the columns of one file are used.
+
+    Attributes:
+        names: all columns of the file.
+        fed: for each of the model's inputs, in its order, the position of the column that feeds it.
+        carried: positions of the columns that go into the output, in the order of the file.
+        predictions: the columns that the output has beside them.
+    """
+
+    names: list[str]
+    fed: list[int]
+    carried: list[int]
+    predictions: pa.Schema
+
+    @property
+    def carries_all(self) -> bool:
+        """Whether the output has every column of the input."""
+        return len(self.carried) == len(self.names)
+
+
+def use_columns(order: Order, names: Sequence[str]) -> Columns:
+    """Match the columns of a file with what the model takes and what the caller wants.
+
+    Raises:
+        ColumnsDoNotFit: columns are missing, or a name stands for several.
+    """
+    carried = _carried(order.output_columns, names)
+    return Columns(
+        names=list(names),
+        fed=_fed(order.signature, names),
+        carried=carried,
+        predictions=_prediction_schema(order.signature, {names[at] for at in carried}),
+    )
+
+
+def takes_matrix(signature: Signature) -> bool:
+    """Whether the model's rows can be handed over as one array of floats, which is much the fastest."""
+    return signature.layout is Layout.MATRIX or all(
+        column.datatype is Datatype.FP64 for column in signature.inputs
+    )
+
+
+def model_types(signature: Signature) -> list[pa.DataType]:
+    """The types in which the model's inputs are handed over."""
+    if takes_matrix(signature):
+        return [pa.float64()] * len(signature.inputs)
+    return [ARROW_TYPES[column.datatype] for column in signature.inputs]
+
+
+def _fed(signature: Signature, names: Sequence[str]) -> list[int]:
+    wanted = [column.name for column in signature.inputs]
+    if not signature.named and not set(wanted) <= set(names):
+        return _fed_in_order(len(wanted), names)
+    missing = [name for name in wanted if name not in set(names)]
+    if missing:
+        raise ColumnsDoNotFit(
+            f"the file lacks {_listed(missing)}, which the model takes; it has {_listed(list(names))}",
+            column=missing[0],
+        )
+    _refuse_ambiguous(wanted, names)
+    return [names.index(name) for name in wanted]
+
+
+def _fed_in_order(width: int, names: Sequence[str]) -> list[int]:
+    """The model was trained without names: the columns count by their order."""
+    if len(names) != width:
+        raise ColumnsDoNotFit(
+            f"the model takes {width} columns in the order it was trained on, without names;"
+            f" the file has {len(names)}: {_listed(list(names))}"
+        )
+    return list(range(width))
+
+
+def _carried(wanted: Sequence[str] | None, names: Sequence[str]) -> list[int]:
+    if wanted is None:
+        return list(range(len(names)))
+    missing = [name for name in wanted if name not in set(names)]
+    if missing:
+        raise ColumnsDoNotFit(
+            f"`include` names {_listed(missing)}; the file has {_listed(list(names))}", column=missing[0]
+        )
+    return [at for at, name in enumerate(names) if name in set(wanted)]
+
+
+def _refuse_ambiguous(wanted: Sequence[str], names: Sequence[str]) -> None:
+    counts = Counter(names)
+    several = [name for name in wanted if counts[name] > 1]
+    if several:
+        raise ColumnsDoNotFit(f"the file has more than one column {several[0]!r}", column=several[0])
+
+
+def _prediction_schema(signature: Signature, taken: set[str]) -> pa.Schema:
+    """`prediction`, or `prediction_0`, `prediction_1`, … for several outputs.
+
+    An input column of the same name keeps it, and ours gets underscores at its end.
+    """
+    label = next(output for output in signature.outputs if output.name == "label")
+    names = [f"prediction_{at}" for at in range(label.shape[0])] if label.shape else ["prediction"]
+    free = []
+    for name in names:
+        while name in taken:
+            name += "_"  # noqa: PLW2901  the loop is about this very name
+        free.append(name)
+    return pa.schema([(name, ARROW_TYPES[label.datatype]) for name in free])
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(repr, names[:_SHOWN])) + more

@@ -1,0 +1,156 @@
+"""CSV inputs: cut by byte ranges at the ends of records, read in blocks."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from shared.jobs.errors import UnreadableInput
+from shared.jobs.job import ByteRange, FileFormat, PlannedChunk
+from shared.jobs.order import Order
+from workers.jobs.batch import Batch, sliced
+from workers.jobs.columns import model_types, use_columns
+from workers.jobs.csv_cut import cut_records, whole_records
+from workers.jobs.csv_dialect import read_dialect
+from workers.jobs.csv_fault import broken_record, unfit_value
+from workers.jobs.csv_text import csv_lines, header_line, split_records
+from workers.jobs.outputs import LinesOutput, Output, StackedOutput
+
+_BLOCK_BYTES = 4 * 1024 * 1024
+
+
+class CsvInput:
+    """A CSV file as the input of a job.
+
+    Missing values are what pandas takes for missing: empty fields, NA, NaN, null and the like.
+    """
+
+    def __init__(self, file: BinaryIO, order: Order) -> None:
+        self._file = file
+        self.size_bytes = file.seek(0, io.SEEK_END)
+        self.dialect = read_dialect(file)
+        self.columns = use_columns(order, self.dialect.names)
+        self._fed_names = [column.name for column in order.signature.inputs]
+        self._types = dict(zip(map(str, self.columns.fed), model_types(order.signature), strict=True))
+        self._output = order.output_format
+
+    def plan(self, chunk_bytes: int) -> list[PlannedChunk]:
+        """Chunks of whole records, of about `chunk_bytes`. How many rows they have is not known yet."""
+        ranges = cut_records(
+            self._file, start=self.dialect.start, end=self.size_bytes, chunk_bytes=chunk_bytes
+        )
+        return [PlannedChunk(source, None) for source in ranges]
+
+    def first_row(self, chunk: ByteRange) -> int:
+        """How many rows come before the chunk. Reads all of them: for errors only."""
+        before = ByteRange(self.dialect.start, chunk.start)
+        blocks = whole_records(self._file, before, block_bytes=_BLOCK_BYTES)
+        return sum(len(split_records(block)) for block in blocks)
+
+    def batches(self, chunk: ByteRange, *, rows: int) -> Iterator[Batch]:
+        """The chunk in batches of at most `rows`.
+
+        Raises:
+            UnreadableInput: a record is broken, or a value does not fit the model.
+        """
+        done = 0
+        for block in whole_records(self._file, chunk, block_bytes=_BLOCK_BYTES):
+            records = split_records(block)
+            if not len(records):
+                continue
+            try:
+                batch = self._batch(block, records)
+            except pa.ArrowInvalid as error:
+                raise self._fault(block, records, self.first_row(chunk) + done, why=str(error)) from None
+            yield from sliced(batch, rows)
+            done += batch.rows
+
+    def output(self) -> Output:
+        """How the job's output is put together."""
+        predictions = self.columns.predictions
+        if self._output is FileFormat.PARQUET:
+            return StackedOutput(self._carried_schema(), predictions)
+        return LinesOutput(self._carried_header(), predictions, self.dialect.delimiter)
+
+    def _batch(self, block: bytes, records: pa.Array) -> Batch:
+        table = self._typed(block)
+        if table.num_rows != len(records):
+            raise pa.ArrowInvalid("its quotes and line ends do not fit together")
+        inputs = [table[str(at)] for at in self.columns.fed]
+        return Batch(
+            inputs=pa.table(inputs, names=self._fed_names),
+            carried=self._carried(block, table, records),
+        )
+
+    def _typed(self, block: bytes) -> pa.Table:
+        """The model's columns in its types. Whole numbers may be spelled 3.0, as pandas does."""
+        try:
+            return self._parsed(block, self._types)
+        except pa.ArrowInvalid:
+            if pa.int64() not in self._types.values():
+                raise
+            types = {at: pa.float64() if type_ == pa.int64() else type_ for at, type_ in self._types.items()}
+            return self._parsed(block, types).cast(pa.schema(self._types))
+
+    def _fault(self, block: bytes, records: pa.Array, first_row: int, *, why: str) -> UnreadableInput:
+        fault = broken_record(records, self.dialect, first_row=first_row)
+        if fault is None:
+            texts = self._parsed(block, dict.fromkeys(self._types, pa.string()))
+            fault = unfit_value(texts, self._types, self.dialect, first_row=first_row)
+        return fault or UnreadableInput(f"the CSV file cannot be read: {why}", row=first_row)
+
+    def _carried(self, block: bytes, table: pa.Table, records: pa.Array) -> pa.Table | pa.Array | None:
+        if self._output is FileFormat.CSV and self.columns.carries_all:
+            return records  # to the byte, whatever the columns are
+        if not self.columns.carried:
+            return None
+        if self._output is FileFormat.CSV:
+            texts = self._texts(block, self.columns.carried)
+            columns = [column.combine_chunks() for column in texts.columns]
+            return csv_lines(columns, self.dialect.delimiter)
+        others = [at for at in self.columns.carried if str(at) not in self._types]
+        texts = self._texts(block, others)
+        columns = [(texts if at in others else table)[str(at)] for at in self.columns.carried]
+        return pa.table(columns, schema=self._carried_schema())
+
+    def _carried_schema(self) -> pa.Schema:
+        """In a Parquet output: what the model does not take stays text."""
+        carried = self.columns.carried
+        return pa.schema([(self.columns.names[at], self._types.get(str(at), pa.string())) for at in carried])
+
+    def _carried_header(self) -> bytes | None:
+        if self.columns.carries_all:
+            return self.dialect.header
+        names = [self.columns.names[at] for at in self.columns.carried]
+        return header_line(names, self.dialect.delimiter) if names else None
+
+    def _texts(self, block: bytes, positions: Sequence[int]) -> pa.Table:
+        """Columns as they are written, where nothing counts as missing."""
+        types = {str(at): pa.string() for at in positions}
+        return self._parsed(block, types, missing=False) if types else pa.table({})
+
+    def _parsed(self, block: bytes, types: dict[str, pa.DataType], *, missing: bool = True) -> pa.Table:
+        """Columns, by their positions as text, in the types wanted.
+
+        Args:
+            missing: whether the usual spellings of missing values are nulls in columns of text too.
+        """
+        return pacsv.read_csv(
+            pa.BufferReader(block),
+            read_options=pacsv.ReadOptions(
+                use_threads=False,
+                block_size=len(block) + 1,
+                column_names=[str(at) for at in range(len(self.dialect.names))],
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self.dialect.delimiter, newlines_in_values=b'"' in block
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types=types,
+                include_columns=list(types),
+                strings_can_be_null=missing,
+                quoted_strings_can_be_null=False,
+            ),
+        )

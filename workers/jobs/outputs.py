@@ -1,0 +1,79 @@
+"""How a job's output is put together, which depends on the formats of its input and of itself.
+
+input    output   a part holds                     parts are joined by
+Parquet  Parquet  the predictions                  putting them beside the input's own bytes
+CSV      Parquet  carried columns and predictions  stacking their row groups
+either   CSV      lines                            writing them one after the other
+"""
+
+import shutil
+from collections.abc import Collection, Iterable
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+
+from workers.jobs.csv_text import header_line
+from workers.jobs.parquet_join import append_columns, stack_parts
+from workers.jobs.parts import CsvPart, Part, PredictionsPart, TablePart
+
+_COPY_BYTES = 4 * 1024 * 1024
+
+
+class Output(Protocol):
+    """The output of one job."""
+
+    def part(self, sink: BinaryIO) -> Part:
+        """A writer for what comes of one chunk."""
+
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+        """Write the whole output. The parts are in the order of the input."""
+
+
+class LinesOutput:
+    """CSV."""
+
+    def __init__(self, carried: bytes | None, predictions: pa.Schema, delimiter: str) -> None:
+        """Args: carried: what the header says of the carried columns; None where there are none."""
+        self._carried, self._predictions, self._delimiter = carried, predictions, delimiter
+
+    def part(self, sink: BinaryIO) -> Part:
+        """Lines."""
+        return CsvPart(sink, self._delimiter)
+
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+        """A header, and the lines below."""
+        names = header_line(self._predictions.names, self._delimiter)
+        carried = [] if self._carried is None else [self._carried]
+        sink.write(self._delimiter.encode().join([*carried, names]) + b"\n")
+        for part in parts:
+            shutil.copyfileobj(part, sink, _COPY_BYTES)
+
+
+class StackedOutput:
+    """Parquet whose parts have all the columns."""
+
+    def __init__(self, carried: pa.Schema, predictions: pa.Schema) -> None:
+        self._schema = pa.schema([*carried, *predictions])
+
+    def part(self, sink: BinaryIO) -> Part:
+        """All columns."""
+        return TablePart(sink, self._schema)
+
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+        """The row groups of all parts."""
+        stack_parts(parts, self._schema, sink=sink)
+
+
+class AppendedOutput:
+    """Parquet whose carried columns are the input's own, to the byte."""
+
+    def __init__(self, table: BinaryIO, keep: Collection[str] | None, predictions: pa.Schema) -> None:
+        self._table, self._keep, self._predictions = table, keep, predictions
+
+    def part(self, sink: BinaryIO) -> Part:
+        """The predictions alone."""
+        return PredictionsPart(sink, self._predictions)
+
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+        """The input's columns, and the predictions beside them."""
+        append_columns(self._table, parts, self._predictions, keep=self._keep, sink=sink)
