@@ -11,3 +11,8 @@ class Rejected(Exception):
     def __init__(self, code: str, message: str, remedy: str = SAVE_AGAIN) -> None:
         self.reason = Reason(code=code, message=message, remedy=remedy)
         super().__init__(message)
+
+
+def truncated() -> Rejected:
+    """The upload, or the save, did not run to its end."""
+    return Rejected("truncated_file", "The file breaks off before its end.", "Upload the whole file again.")

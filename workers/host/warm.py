@@ -28,6 +28,7 @@ def import_model_libraries() -> None:
         for name in _public_modules("sklearn"):
             importlib.import_module(name)
         _look_at_thread_pools()
+        _rehearse()
     gc.collect()
     gc.freeze()  # what is imported is never collected, so that its pages stay shared
 
@@ -42,3 +43,12 @@ def _look_at_thread_pools() -> None:
     """Some estimators (KMeans) ask at predict time which BLAS is loaded, from a file that a sandbox hides."""
     parallel = importlib.import_module("sklearn.utils.parallel")
     parallel._get_threadpool_controller()  # noqa: SLF001  fills the cache that predict reads
+
+
+def _rehearse() -> None:
+    """Scikit-learn imports the rest of what it needs when it first sees a table."""
+    import pandas as pd  # noqa: PLC0415  after the warnings of all imports are silenced
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    table = pd.DataFrame({"x0": [0.0, 1.0], "x1": [1.0, 0.0]})
+    StandardScaler().fit(table).transform(table)

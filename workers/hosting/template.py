@@ -31,9 +31,14 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from workers.host.template import main; main(int(sys.argv[2]))"
-)
+# The project can be imported until the template's own modules are; no model imports any more of it.
+_PROGRAM = """
+import sys
+sys.path.append(sys.argv[1])
+from workers.host.template import main
+sys.path.pop()
+main(int(sys.argv[2]))
+"""
 
 
 class TemplateFailed(OperatorError):

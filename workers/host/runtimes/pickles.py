@@ -13,7 +13,7 @@ from joblib.compressor import BinaryZlibFile
 from joblib.numpy_pickle import NumpyUnpickler
 
 from workers.host.artifact import Artifact
-from workers.host.rejection import SAVE_AGAIN, Rejected
+from workers.host.rejection import SAVE_AGAIN, Rejected, truncated
 
 Global = tuple[str, str]  # module, name
 
@@ -23,7 +23,10 @@ _COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ\x00", "xz"),
     (b"\x5d\x00\x00", "lzma"),
     (b"\x04\x22\x4d\x18", "lz4"),
-    (b"\x78", "zlib"),
+    (b"\x78\x01", "zlib"),
+    (b"\x78\x5e", "zlib"),
+    (b"\x78\x9c", "zlib"),
+    (b"\x78\xda", "zlib"),
 )
 _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     "gzip": lambda file: gzip.GzipFile(fileobj=file),
@@ -33,7 +36,7 @@ _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     "zlib": lambda file: BinaryZlibFile(file, "rb"),
 }
 _BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)
-_HEAD_BYTES = 64 * 1024
+_LONGEST_BEGINNING = 16
 _SCANNED_BYTES = 64 * 1024 * 1024
 
 # PROTO 2 to 5, or the way that protocols 0 and 1 begin an object.
@@ -132,19 +135,21 @@ def _unpacked(artifact: Artifact) -> BinaryIO:
 
 
 def _unpacked_head(artifact: Artifact) -> bytes:
-    """The first bytes, unpacked; nothing where they cannot be."""
-    try:
-        return _unpacked(artifact).read(_HEAD_BYTES)
-    except _BROKEN:
-        return _partly_unpacked(artifact)
-    finally:
-        artifact.file.seek(0)
+    """The first bytes, unpacked; nothing where they cannot be.
 
-
-def _partly_unpacked(artifact: Artifact) -> bytes:
-    """The two first bytes of a compressed file that breaks off early."""
-    artifact.file.seek(0)
+    Raises:
+        Rejected: a compressed file that breaks off before anything comes out of it.
+    """
+    file = _unpacked(artifact)
+    head = b""
     try:
-        return _unpacked(artifact).read(2)
+        head = file.read(2)
+        head += file.read(_LONGEST_BEGINNING)
+    except EOFError as error:
+        if not head:
+            raise truncated() from error
     except _BROKEN:
         return b""
+    finally:
+        artifact.file.seek(0)
+    return head

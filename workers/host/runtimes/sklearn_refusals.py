@@ -9,7 +9,7 @@ from typing import Any
 import sklearn
 
 from workers.host.error_text import describe, shown
-from workers.host.rejection import SAVE_AGAIN, Rejected
+from workers.host.rejection import SAVE_AGAIN, Rejected, truncated
 from workers.host.runtimes.pickles import MissingGlobal
 
 _BREAKS_OFF = ("truncated", "ran out of input", "EOF", "End-of-", "ended before")
@@ -35,7 +35,7 @@ def refuse_what_cannot_predict(loaded: Any) -> None:
             f"The {type(loaded).__name__} has kept no model: it was run with `refit=False`.",
             "Run the search with `refit=True`, or fit and save the estimator that you chose.",
         )
-    if callable(getattr(loaded, "transform", None)):
+    if callable(getattr(loaded, "transform", None)) and hasattr(loaded, "fit"):
         raise Rejected(
             "transformer_without_predict",
             f"The file holds a {type(loaded).__name__}, which transforms data and predicts nothing.",
@@ -59,9 +59,7 @@ def unreadable(error: Exception, version: str | None) -> Exception:
             "out_of_memory", "The model needs more memory than it may have.", "Train a smaller model."
         )
     if _breaks_off(error):
-        return Rejected(
-            "truncated_file", "The file breaks off before its end.", "Upload the whole file again."
-        )
+        return truncated()
     if version is not None and version != sklearn.__version__:
         return version_breaks(version, describe(error))
     return Rejected("load_failed", f"The file cannot be loaded: {describe(error)}.")

@@ -23,10 +23,8 @@ _MOST_DIMENSIONS = 2
 _VARIED_ROWS = 64
 
 # Modules of which we know that they treat a table of floats as they treat an array of them.
-_KNOWN_ROOTS = frozenset(
-    ["sklearn", "numpy", "scipy", "joblib", "collections", "builtins", "__builtin__"]
-    + ["copyreg", "copy_reg", "_codecs"]
-)
+_LIBRARIES = frozenset({"sklearn", "numpy", "scipy", "joblib"})
+_PICKLING = frozenset({"builtins", "__builtin__", "collections", "copyreg", "copy_reg", "_codecs"})
 _ANY_CODE = ("sklearn.preprocessing._function_transformer", "FunctionTransformer")
 
 
@@ -128,7 +126,9 @@ def _same_through_matrix(
     model: LoadedModel, signature: Signature, rows: pd.DataFrame, seen: set[Global]
 ) -> bool:
     """Whether the model demonstrably answers a bare array as it answers a table."""
-    known = all(module.split(".")[0] in _KNOWN_ROOTS for module, _ in seen) and _ANY_CODE not in seen
+    known = (
+        all(module.split(".")[0] in _LIBRARIES | _PICKLING for module, _ in seen) and _ANY_CODE not in seen
+    )
     if not known or not _all_numbers(signature):
         return False
     names = [output.name for output in signature.outputs]
