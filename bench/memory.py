@@ -1,0 +1,58 @@
+"""Peak memory of a group of processes, by sampling."""
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+INTERVAL_S = 0.1
+
+
+class PeakMemory:
+    """Samples, while it is open, the memory of the processes that `find` names; `mib` is the peak of the sum.
+
+    Pages that several processes share count once, in parts (PSS); where the system does not tell,
+    only those that a process has for itself.
+    """
+
+    def __init__(self, find: Callable[[], Iterable[psutil.Process]]) -> None:
+        self._find, self._closed = find, threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+        self._peak_bytes = 0
+
+    @property
+    def mib(self) -> float:
+        """The highest sum seen, in MiB."""
+        return self._peak_bytes / 2**20
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._closed.wait(INTERVAL_S):
+            self._peak_bytes = max(self._peak_bytes, sum(map(_memory_bytes, self._find())))
+
+
+def process_tree(pid: int) -> list[psutil.Process]:
+    """The process and all below it, or nothing where it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def _memory_bytes(process: psutil.Process) -> int:
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+        memory = process.memory_full_info()
+        return getattr(memory, "pss", memory.uss)
+    return 0
