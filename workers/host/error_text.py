@@ -3,7 +3,8 @@
 import re
 
 _LONGEST = 500
-_PATH = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:)?(?:[/\\][\w.@+\- ]*[\w.@+\-]){2,}")
+# Two parts or more; spaces only inside, where the end of the path is plain.
+_PATH = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:)?(?:[/\\][\w.@+\- ]*(?=[/\\]))+[/\\][\w.@+\-]*")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 

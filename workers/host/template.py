@@ -5,10 +5,12 @@ hosts end with it. It opens no artifact. What a model prints comes here, so that
 block its host nor reach the protocol; the end of it is kept for whoever asks how a host ended.
 """
 
+import contextlib
 import fcntl
 import os
 import select
 import selectors
+import signal
 import socket
 import sys
 from typing import NoReturn
@@ -56,6 +58,8 @@ class _Host:
     def reap(self) -> None:
         """Learn how it ended, take the rest of its output, and let go of it."""
         if self.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)  # what it started ends with it
             self.status = os.waitpid(self.pid, 0)[1]
             while self.drain():
                 pass

@@ -139,11 +139,11 @@ def _version_warnings(made_with: str | None) -> list[str]:
 
 
 def _refuse_unfitted(loaded: Any) -> None:
-    if not isinstance(loaded, BaseEstimator):
+    if not isinstance(loaded, BaseEstimator) or not hasattr(loaded, "fit"):
         return
     try:
         check_is_fitted(loaded)
-    except (NotFittedError, TypeError) as error:
+    except NotFittedError as error:
         raise Rejected(
             "not_fitted",
             f"The {type(loaded).__name__} in the file has not been fitted.",

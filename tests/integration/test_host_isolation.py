@@ -1,0 +1,78 @@
+"""What a host has, and what it has not."""
+
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from sklearn.neighbors import KNeighborsRegressor
+
+from tests.fixtures.models import load
+
+MIB = 1024 * 1024
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a host lets no other user's process look into it")
+
+
+@as_root
+def test_a_host_finds_nothing_in_its_environment(open_model, iris_on_frame, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "known to the worker only")
+
+    host, _ = open_model(iris_on_frame)
+
+    environment = Path(f"/proc/{host.pid}/environ").read_bytes().split(b"\0")
+    names = {pair.partition(b"=")[0].decode() for pair in environment if pair}
+    assert names == {"LC_ALL", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
+
+
+@as_root
+def test_a_host_holds_its_own_descriptors_and_no_other(open_model, iris_on_frame, regressor):
+    others = [open_model(regressor)[0] for _ in range(3)]
+
+    host, _ = open_model(iris_on_frame)
+
+    held = [str(path.readlink()) for path in Path(f"/proc/{host.pid}/fd").iterdir()]
+    kinds = sorted(name.split(":")[0] for name in held if not name.endswith(".joblib"))
+    assert kinds == sorted(["/dev/null", "pipe", "pipe", "socket", "/memfd", "/memfd"])
+    assert len(others) == 3
+
+
+def test_a_host_is_confined_as_far_as_it_costs_nothing(open_model, iris_on_frame):
+    host, _ = open_model(iris_on_frame)
+    status = Path(f"/proc/{host.pid}/status").read_text()
+
+    assert "NoNewPrivs:\t1" in status
+    assert os.getsid(host.pid) == host.pid
+    assert Path(f"/proc/{host.pid}/oom_score_adj").read_text().strip() == "1000"
+
+
+@as_root
+def test_a_host_writes_no_core_and_opens_few_files(open_model, iris_on_frame):
+    host, _ = open_model(iris_on_frame)
+
+    assert resource.prlimit(host.pid, resource.RLIMIT_CORE) == (0, 0)
+    assert resource.prlimit(host.pid, resource.RLIMIT_NOFILE) == (64, 64)
+
+
+def test_hosts_share_the_libraries_with_their_template(open_model, regressor):
+    _, verdict = open_model(regressor)
+
+    hosts = [open_model(regressor, probe=False, signature=verdict.signature)[0] for _ in range(5)]
+
+    assert psutil.Process(hosts[0].pid).memory_info().rss > 60 * MIB
+    assert max(host.memory_bytes() for host in hosts) < 20 * MIB
+
+
+def test_a_large_model_shows_in_the_memory_of_its_host(host_template, training, tmp_path):
+    X = np.random.default_rng(0).normal(size=(100_000, 50))  # 40 MB
+    model = KNeighborsRegressor(algorithm="brute").fit(X, X[:, 0])
+    host = host_template.spawn()
+
+    verdict = load(host, training.saved(model, tmp_path / "large.joblib"))
+
+    assert 35 * MIB < verdict.memory_bytes < 200 * MIB
+    assert host.memory_bytes() > 35 * MIB
+    host.kill()
+    assert host.memory_bytes() == 0
