@@ -36,6 +36,7 @@ class Child:
     ) -> None:
         self.name = command.name
         self.last_line = ""
+        self.started = asyncio.Event()  # set once there is a process
         self._command = command
         self._console = console
         self._records = records
@@ -132,6 +133,7 @@ class Child:
         )
         self._process = process
         self._records.started(self.name, process.pid, self._command.stop_signal)
+        self.started.set()
         if self._stopping.is_set():
             self._signal(self._command.stop_signal)
         return process

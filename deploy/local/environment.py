@@ -10,7 +10,7 @@ import msgspec
 from deploy.local.command import basic_environment
 from shared.settings import Settings
 
-# Somebody tries the platform on their own machine: lines to read, webhooks to their own programs, a quick end.
+# Somebody tries the platform on their own machine: lines to read, webhooks to own programs, a quick end.
 DEVELOPMENT = {
     "ENVIRONMENT": "development",
     "ALLOW_PRIVATE_WEBHOOKS": "true",

@@ -117,7 +117,8 @@ class Stack:
         return child
 
     async def _become_ready(self) -> None:
-        """Wait until the API says that it is ready; say now and then what it is waiting for."""
+        """Wait until the API, if any, says that it is ready; say now and then what it is waiting for."""
+        await asyncio.gather(*(child.started.wait() for child in self._children))
         if "api" not in self._entries:
             return
         clock = asyncio.get_running_loop().time
@@ -129,7 +130,7 @@ class Stack:
             if clock() > next_word_at:
                 self._say(f"not ready yet: {answer.text}")
                 next_word_at = clock() + _PATIENCE_S
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
     def _give_up_if_hopeless(self) -> None:
         for child in self._children:

@@ -17,7 +17,9 @@ COMPOSE_SECRETS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
 def test_compose_runs_every_process_of_the_procfile_with_its_command():
     procfile = {name: argv[1:] for name, argv in read_procfile().items()}
 
-    services = {name: COMPOSE["services"][name] for name in COMPOSE["services"].keys() - {"postgres", "redis"}}
+    services = {
+        name: COMPOSE["services"][name] for name in COMPOSE["services"].keys() - {"postgres", "redis"}
+    }
 
     assert {name: service["command"][1:] for name, service in services.items()} == procfile
 
