@@ -4,6 +4,7 @@ import hashlib
 import os
 import pwd
 import stat
+import tempfile
 from pathlib import Path
 
 from deploy.local.errors import CannotStart
@@ -35,12 +36,14 @@ def reachable_by_all(path: Path) -> bool:
 
 def home_for(path: Path, account: str) -> Path:
     """The folder `path`, or one elsewhere that it links to if `account` cannot get to `path`."""
+    if path.is_symlink():
+        return path.readlink()
     if not account or reachable_by_all(path):
         return path
-    outside = _OUTSIDE / _digest(path) / path.name
-    if not path.is_symlink():
-        outside.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(outside)
+    _OUTSIDE.mkdir(parents=True, exist_ok=True)
+    # A new one for each link, so that whoever removes the link begins anew.
+    outside = Path(tempfile.mkdtemp(prefix=f"{path.name}-", dir=_OUTSIDE))
+    path.symlink_to(outside)
     return outside
 
 

@@ -11,7 +11,7 @@ from deploy.local.child import Child
 from deploy.local.console import Console
 from deploy.local.environment import kept_secrets, platform_environment
 from deploy.local.errors import CannotStart
-from deploy.local.folders import home_for
+from deploy.local.folders import home_for, own_folder
 from deploy.local.postgres import PostgresServer, server_account
 from deploy.local.procfile import RELEASE, entry_command, form, read_procfile
 from deploy.local.readiness import ask_readiness
@@ -45,7 +45,7 @@ class Stack:
             {
                 "DATABASE_URL": self._postgres.url(),
                 "REDIS_URL": self._redis.url,
-                "STORAGE_URL": f"file://{quote(str(folder / 'storage'))}",
+                "STORAGE_URL": f"file://{quote(str(own_folder(folder / 'storage')))}",
                 "SECRET_KEY": secrets.secret_key,
             }
         )
