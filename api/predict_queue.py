@@ -17,6 +17,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.background import end_tasks
 from shared.messaging.redis import connect_redis
 from shared.predictions.errors import PredictionTimeout, QueueUnreachable
 from shared.predictions.keys import reply_list, request_stream
@@ -71,9 +72,7 @@ class PredictQueue:
 
     async def close(self) -> None:
         """Stop both, and let go of the connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         await self._redis.aclose()
 
     async def call(

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from api.predict_queue import PredictQueue
 from api.routing import Route, Routes
 from shared.access.caller import Caller
+from shared.background import end_tasks
 from shared.database.engine import Database
 from shared.errors import InvalidInput
 from shared.predictions.errors import (
@@ -62,8 +63,7 @@ class Predictor:
     async def close(self) -> None:
         """Stop both."""
         if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+            await end_tasks(self._watching)
         await self._queue.close()
 
     async def predict(

@@ -9,6 +9,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.background import end_tasks
 from shared.catalog.messages import CATALOG_CHANNEL
 from shared.ids import parse_id
 
@@ -35,8 +36,7 @@ class CatalogNews:
     async def close(self) -> None:
         """Stop listening."""
         if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+            await end_tasks(self._reader)
 
     def on_model_change(self, listener: ModelListener) -> None:
         """Call `listener` with the id of each model that changed; with None when news may have been lost."""

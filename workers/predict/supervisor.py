@@ -16,6 +16,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.background import end_tasks
 from shared.catalog.messages import VALIDATIONS_KEY
 from shared.catalog.service import find_servable, signature_of
 from shared.database.engine import Database
@@ -65,9 +66,8 @@ class Supervisor:
         duties = [asyncio.create_task(duty) for duty in (self._beat_for_ever(), self._follow_requests())]
         log.info("predict worker ready", worker_id=self.worker_id)
         await stop.wait()
-        for duty in duties:
-            duty.cancel()
-        await asyncio.gather(*duties, *self._errands, return_exceptions=True)
+        await end_tasks(*duties)
+        await asyncio.gather(*self._errands, return_exceptions=True)
         await self._leave()
 
     async def _beat_for_ever(self) -> None:
