@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import sklearn
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.cluster import KMeans
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -308,6 +308,7 @@ def array() -> bytes:
         (pickle.dumps(LogisticRegression()), "not_fitted", "has not been fitted"),
         (pickle.dumps(make_pipeline(StandardScaler(), SVC())), "not_fitted", "Pipeline"),
         (pickle.dumps(StandardScaler().fit(numbers())), "transformer_without_predict", "StandardScaler"),
+        (pickle.dumps(DBSCAN().fit(numbers())), "cannot_predict_new_rows", "DBSCAN"),
         (b"\x80\x04cxgboost.sklearn\nXGBClassifier\n.", "library_missing", "'xgboost'"),
         (b"\x80\x04csklearn.linear_model.logistic\nLogistic\n.", "version_mismatch", "another version"),
         (b"\x80\x04cnumpy\nno_such_thing\n.", "name_missing", "numpy.no_such_thing"),

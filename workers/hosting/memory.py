@@ -10,7 +10,7 @@ def memory_bytes(pid: int) -> int:
     """Private memory of a process; 0 once it is gone.
 
     A host forbids others of its user to look into it. Where that holds for us too, its anonymous memory
-    less the template's stands in: too high by what the template has freed since.
+    less the template's stands in: it misses the pages of the template that the host has made its own.
     """
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()

@@ -64,8 +64,9 @@ class HostProcess:
         verdict = self._next(deadline, timeout_s)
         if not isinstance(verdict, Verdict):
             raise self.link.fail(BadFrame("it gave no verdict"))
-        grown = max(0, self.memory_bytes() - before)
-        return msgspec.structs.replace(verdict, memory_bytes=grown) if probe else verdict
+        if not probe or verdict.status != "ready":
+            return verdict
+        return msgspec.structs.replace(verdict, memory_bytes=max(0, self.memory_bytes() - before))
 
     def slot(self, size_bytes: int) -> memoryview:
         """The area of shared memory that the next call's input is written to."""

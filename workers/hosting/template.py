@@ -19,7 +19,7 @@ from workers.hosting.process import HostProcess
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_TIMEOUT_S = 120.0  # imports on a cold disk
-_ANSWER_TIMEOUT_S = 10.0
+_ANSWER_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 5.0
 _SEND_BUFFER_BYTES = 1024 * 1024
 
@@ -88,6 +88,8 @@ class HostTemplate:
                 control.send(protocol.encode(AskEnd(host)))
                 return cast("Ended", _receive(control, _ANSWER_TIMEOUT_S)[0])
             except (OSError, EOFError):
+                if control is self._control:
+                    self._discard()  # an answer that comes too late would be taken for the next one
                 return Ended(None, "")
 
     def close(self) -> None:
@@ -141,7 +143,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(  # noqa: S603  our own program, with no words from outside
-            [sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
+            [sys.executable, "-I", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
             env=_ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,

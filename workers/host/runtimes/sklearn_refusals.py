@@ -41,6 +41,12 @@ def refuse_what_cannot_predict(loaded: Any) -> None:
             f"The file holds a {type(loaded).__name__}, which transforms data and predicts nothing.",
             "Save a pipeline that ends in a model: `make_pipeline(transformer, model).fit(X, y)`.",
         )
+    if callable(getattr(loaded, "fit_predict", None)):
+        raise Rejected(
+            "cannot_predict_new_rows",
+            f"A {type(loaded).__name__} only labels the rows that it was fitted on.",
+            "Fit a classifier to its labels and save that, or use an estimator with a `predict` (KMeans).",
+        )
     raise _no_estimator(loaded)
 
 
