@@ -16,6 +16,7 @@ from api.request_context import RequestContext
 from api.routes.accounts import accounts_routes
 from api.routes.catalog import catalog_routes
 from api.routes.health import health_routes
+from api.routes.jobs import jobs_routes
 from api.routes.predictions import predictions_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
@@ -46,7 +47,13 @@ def create_app(settings: Settings) -> Litestar:
             health_routes,
             Router(
                 "/api/v1",
-                route_handlers=[accounts_routes, catalog_routes, predictions_routes, webhooks_routes],
+                route_handlers=[
+                    accounts_routes,
+                    catalog_routes,
+                    predictions_routes,
+                    jobs_routes,
+                    webhooks_routes,
+                ],
             ),
         ],
         middleware=[DefineMiddleware(Authentication, tokens=RememberedTokens(tokens))],

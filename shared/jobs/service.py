@@ -1,5 +1,8 @@
 """Jobs for those who submit them, and the look for work whose message or worker was lost."""
 
+import asyncio
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,6 +28,7 @@ from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.webhooks.callback_url import check_callback_url
 
+POLL_S = 0.25  # between two looks at a job that somebody waits for
 MAX_RESENT = 100  # messages of each kind that one look sends again
 
 
@@ -87,6 +91,25 @@ class JobService:
         """
         async with self._database.transaction() as session:
             return await self._view(session, await find_job(session, tenant_id, job))
+
+    async def await_change(
+        self, tenant_id: UUID, job: str, *, wait_s: float, is_known: Callable[[JobView], bool] | None
+    ) -> JobView:
+        """The job as soon as there is news, or after `wait_s`, or once it has ended.
+
+        Args:
+            is_known: whether the caller has seen the job like this; None: they have seen it as it is now.
+
+        Raises:
+            JobNotFound: there is none, or it is another tenant's.
+        """
+        deadline = time.monotonic() + wait_s
+        view = first = await self.get(tenant_id, job)
+        is_old = is_known or (lambda later: (later.status, later.rows) == (first.status, first.rows))
+        while view.ended_at is None and is_old(view) and (left_s := deadline - time.monotonic()) > 0:
+            await asyncio.sleep(min(POLL_S, left_s))
+            view = await self.get(tenant_id, job)
+        return view
 
     async def list_newest(self, tenant_id: UUID, wanted: JobFilter, *, limit: int) -> list[JobView]:
         """Up to `limit` jobs, the newest first."""

@@ -1,0 +1,159 @@
+"""Jobs: files of rows, predicted in the background."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
+from litestar.response import Stream
+
+from api.attachment import attachment_headers
+from api.byte_range import requested_range
+from api.entity_tag import is_among
+from api.job_form import SubmissionForm, submitted_form
+from api.openapi import answers
+from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from shared.access.caller import Caller
+from shared.database.engine import Database
+from shared.jobs.job import FileFormat, JobStatus
+from shared.jobs.lookup import JobFilter
+from shared.jobs.service import JobService
+from shared.jobs.view import JobView
+from shared.messaging.broker import Messenger
+from shared.settings import Settings
+from shared.storage.store import Storage
+
+_MEDIA_TYPES = {
+    FileFormat.PARQUET: "application/vnd.apache.parquet",
+    FileFormat.CSV: "text/csv; charset=utf-8; header=present",
+}
+
+JobRef = Annotated[str, PathParameter(description="Id of the job.", max_length=200)]
+IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match")]
+Wait = Annotated[
+    float,
+    QueryParameter(ge=0, le=60, description="Seconds to wait for the job to change before answering."),
+]
+
+
+@post(
+    "/", status_code=202, operation_class=SubmissionForm, responses=answers(400, 401, 404, 409, 413, 415, 422)
+)
+async def submit_job(
+    request: Request[Any, Any, Any],
+    *,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    storage: NamedDependency[Storage],
+    settings: NamedDependency[Settings],
+) -> Response[JobView]:
+    """Predict every row of a file. The answer comes at once; the job goes on in the background.
+
+    The output has the rows in the order of the file, the input columns that `include` names, then
+    `prediction` (`prediction_0`, `prediction_1`, … for a model with several outputs). An input column of the
+    same name keeps it; ours gets an underscore at its end.
+    """
+    async with submitted_form(request, storage, settings) as submission:
+        view = await jobs.submit(caller.tenant_id, submission.job_id, submission.form, submission.file)
+    return Response(view, status_code=202, headers={"Location": f"/api/v1/jobs/{view.id}"})
+
+
+@get("/", status_code=200, responses=answers(400, 401, 422))
+async def list_jobs(
+    *,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    status: Annotated[JobStatus | None, QueryParameter(description="Only jobs in this state.")] = None,
+    model: Annotated[str | None, QueryParameter(description="Only jobs of this model: id or name.")] = None,
+    limit: PageLimit = DEFAULT_LIMIT,
+    cursor: PageCursor = None,
+) -> Page[JobView]:
+    """The caller's jobs, the newest first."""
+    wanted = JobFilter(status=status, model=model, before=from_cursor(cursor, UUID))
+    found = await jobs.list_newest(caller.tenant_id, wanted, limit=limit + 1)
+    return to_page(found, limit, item=lambda view: view, cursor=lambda view: view.id)
+
+
+@get("/{job:str}", status_code=200, responses=answers(401, 404, 422))
+async def get_job(
+    job: JobRef,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    wait: Wait = 0.0,
+    if_none_match: IfNoneMatch = None,
+) -> Response[JobView | None]:
+    """A job and how far it is.
+
+    The `ETag` changes with the state and with the rows done. `wait=n` holds the answer back until that
+    happens, for at most n seconds: from what `If-None-Match` names, or from what the job is like now.
+    """
+    is_known = None if if_none_match is None else lambda view: is_among(_tag(view), if_none_match)
+    view = await jobs.await_change(caller.tenant_id, job, wait_s=wait, is_known=is_known)
+    headers = {"ETag": _tag(view), "Cache-Control": "no-cache"}
+    if is_among(_tag(view), if_none_match):
+        return Response(None, status_code=304, headers=headers)
+    return Response(view, headers=headers)
+
+
+@get("/{job:str}/result", status_code=200, responses=answers(401, 404, 409, 410))
+async def get_result(
+    *,
+    job: JobRef,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    storage: NamedDependency[Storage],
+    byte_range: Annotated[str | None, HeaderParameter(name="Range")] = None,
+    if_range: Annotated[str | None, HeaderParameter(name="If-Range")] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[None] | Stream:
+    """The output of a job that has succeeded: whole, or one range of bytes of it. 409 before it is there."""
+    result = await jobs.result(caller.tenant_id, job)
+    tag = f'"{result.digest}"'
+    headers = {
+        **attachment_headers(result.file_name, size_bytes=result.size_bytes, digest=result.digest),
+        "ETag": tag,
+        "Accept-Ranges": "bytes",
+    }
+    if is_among(tag, if_none_match):
+        return Response(None, status_code=304, headers={"ETag": tag})
+    media_type = _MEDIA_TYPES[result.format]
+    part = requested_range(byte_range, result.size_bytes) if if_range in (None, tag) else None
+    if part is None:
+        return Stream(storage.read(result.key, end=result.size_bytes), headers=headers, media_type=media_type)
+    return Stream(
+        storage.read(result.key, start=part.start, end=part.end),
+        status_code=206,
+        headers=headers | part.headers(),
+        media_type=media_type,
+    )
+
+
+@post("/{job:str}/cancel", status_code=200, responses=answers(401, 404, 409))
+async def cancel_job(
+    job: JobRef, caller: NamedDependency[Caller], jobs: NamedDependency[JobService]
+) -> JobView:
+    """End a job where it stands. Cancelling twice is the same as once; 409 if it has succeeded or failed."""
+    return await jobs.cancel(caller.tenant_id, job)
+
+
+def _tag(view: JobView) -> str:
+    """Weak: the estimates change with every look."""
+    return f'W/"{view.status}-{view.rows.done}"'
+
+
+def _provide_jobs(
+    settings: NamedDependency[Settings],
+    database: NamedDependency[Database],
+    storage: NamedDependency[Storage],
+    messenger: NamedDependency[Messenger],
+) -> JobService:
+    return JobService(settings, database, storage=storage, messenger=messenger)
+
+
+jobs_routes = Router(
+    "/jobs",
+    route_handlers=[submit_job, list_jobs, get_job, get_result, cancel_job],
+    dependencies={"jobs": Provide(_provide_jobs, sync_to_thread=False)},
+    tags=["Jobs"],
+)
