@@ -206,4 +206,5 @@ def _stored(part: FilePart, file_name: str, written: Written) -> StoredFile:
 def tidy_file_name(text: str) -> str:
     """A client's file name without folders and characters that cannot be shown."""
     name = PurePath(text.replace("\\", "/")).name
-    return "".join(character for character in name if character.isprintable())[:_FILE_NAME_MAX]
+    shown = "".join(character for character in name if character.isprintable())
+    return shown[:_FILE_NAME_MAX] if shown.strip(".") else ""

@@ -22,6 +22,8 @@ PageCursor = Annotated[
 
 DEFAULT_LIMIT = 20
 
+_MOST_NUMBER = 2**31 - 1  # what a column of numbers holds
+
 
 class InvalidCursor(MalformedRequest):
     """Not a cursor that a list gave out."""
@@ -66,6 +68,13 @@ def from_cursor(text: str | None, kind: type[T]) -> T | None:
         return None
     try:
         spelled = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        return msgspec.convert(spelled.decode(), kind, strict=False)
+        position = msgspec.convert(spelled.decode(), kind, strict=False)
     except (binascii.Error, ValueError):
-        raise InvalidCursor("the cursor is not one that a list gave out") from None
+        raise _no_cursor() from None
+    if isinstance(position, int) and not 0 <= position <= _MOST_NUMBER:
+        raise _no_cursor()
+    return position
+
+
+def _no_cursor() -> InvalidCursor:
+    return InvalidCursor("the cursor is not one that a list gave out")

@@ -3,10 +3,11 @@
 Wraps the whole application, so that answers to unknown routes carry an id and are logged too.
 """
 
+import logging
+import os
 import re
 import time
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,16 +61,18 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ACCEPTABLE_ID.fullmatch(value):
             return value.decode()
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _log_access(scope: Scope, status: int, seconds: float) -> None:
     handler: Any = scope.get("route_handler")
     quiet = handler is not None and "quiet" in handler.opt and status < _FAILED
-    write = log.debug if quiet else log.info
-    state = scope["state"]
-    caller = state.get("caller")
-    write(
+    level = logging.DEBUG if quiet else logging.INFO
+    if not logging.root.isEnabledFor(level):
+        return
+    caller = scope["state"].get("caller")
+    log.log(
+        level,
         "request",
         method=scope.get("method"),
         path=scope["path"],

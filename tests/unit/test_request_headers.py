@@ -1,0 +1,63 @@
+"""Headers that clients steer with: Prefer, Repr-Digest, and those of a download."""
+
+import pytest
+
+from api.attachment import attachment_headers
+from api.prefer import preferred_wait_s
+from api.repr_digest import repr_digest, verify_digest
+from shared.catalog.errors import DigestMismatch
+from shared.errors import MalformedRequest
+
+# RFC 9530, appendix B.1: the representation {"hello": "world"} and a line feed; the hexadecimal is openssl's.
+RFC_BODY_HEX = "44aff4ab2d7c3250525675a08f0cfa9591168cffe51791c5f5bbc417c15a6c38"
+RFC_HEADER = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [
+        (None, 10),
+        ("", 10),
+        ("wait=0", 0),
+        ("wait=5", 5),
+        ("Wait = 5", 5),
+        ("respond-async, wait=5", 5),
+        ("wait=5; foo=bar, handling=lenient", 5),
+        ('wait="7"', 7),
+        ("wait=999999", 60),
+        ("wait=abc", 10),
+        ("wait=-1", 10),
+        ("await=5", 10),
+        ("wait=99999999999999999999", 10),
+    ],
+)
+def test_prefer_says_how_long_to_wait(header, wait_s):
+    assert preferred_wait_s(header, default_s=10, most_s=60) == wait_s
+
+
+def test_a_digest_is_written_as_the_rfc_does():
+    assert repr_digest(RFC_BODY_HEX) == RFC_HEADER
+
+
+@pytest.mark.parametrize("header", [None, "", RFC_HEADER, f"sha-512=:AAAA:, {RFC_HEADER}", "md5=:AAAA:"])
+def test_a_digest_that_fits_or_cannot_be_judged_passes(header):
+    verify_digest(header, RFC_BODY_HEX)
+
+
+def test_a_digest_of_other_bytes_is_refused():
+    with pytest.raises(DigestMismatch, match=RFC_BODY_HEX[:8]):
+        verify_digest("sha-256=:" + "A" * 43 + "=:", RFC_BODY_HEX)
+
+
+def test_a_digest_that_is_no_base64_is_refused():
+    with pytest.raises(MalformedRequest):
+        verify_digest("sha-256=:not base64:", RFC_BODY_HEX)
+
+
+def test_a_download_keeps_its_name_whatever_the_client_reads():
+    headers = attachment_headers('modèle "1".pkl', size_bytes=3, digest=RFC_BODY_HEX)
+
+    assert headers["Content-Disposition"] == (
+        "attachment; filename=\"mod_le _1_.pkl\"; filename*=UTF-8''mod%C3%A8le%20%221%22.pkl"
+    )
+    assert headers["Repr-Digest"] == RFC_HEADER
