@@ -37,6 +37,11 @@ read_rows = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode  # request i
 read_labels = msgspec.msgpack.Decoder(list[tuple[int, int]]).decode  # request id, class
 
 
+def unended(received: bytes) -> bytes:
+    """What came over a connection; its end is the end of this process."""
+    return received or sys.exit("Redis is gone")
+
+
 class Api:
     """ASGI. Rows go out over one connection, a turn of the loop's at a time; labels come in by another."""
 
@@ -82,7 +87,7 @@ class Api:
         while True:
             writer.write(command(AWAIT))
             while (answer := parser.gets()) is False:
-                parser.feed(await reader.read(1 << 16))
+                parser.feed(unended(await reader.read(1 << 16)))
             for request_id, label in (pair for packed in answer[1] for pair in read_labels(packed)):
                 self.waiting.pop(request_id).set_result(label)
 
@@ -96,7 +101,7 @@ def work(redis_socket: str, model: socket.socket) -> None:
         redis.sendall(b"".join(map(command, commands)))
         for _ in commands:
             while (answer := parser.gets()) is False:
-                parser.feed(redis.recv(1 << 16))
+                parser.feed(unended(redis.recv(1 << 16)))
         return answer
 
     ask(("XGROUP", "CREATE", "rows", "workers", "$", "MKSTREAM"))
