@@ -16,6 +16,7 @@ from workers.hosting.errors import ModelFailed
 
 MIB = 1024 * 1024
 
+GIVEN = {"JE_ARROW_MALLOC_CONF", "LC_ALL", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
 CAP_SYS_PTRACE = 1 << 19
 
 
@@ -35,7 +36,7 @@ def test_a_host_finds_nothing_in_its_environment(open_model, iris_on_frame, monk
 
     environment = Path(f"/proc/{host.pid}/environ").read_bytes().split(b"\0")
     names = {pair.partition(b"=")[0].decode() for pair in environment if pair}
-    assert names == {"LC_ALL", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
+    assert names == GIVEN
 
 
 def test_a_model_finds_nothing_in_its_environment(open_model, tmp_path, monkeypatch):
@@ -49,7 +50,7 @@ def test_a_model_finds_nothing_in_its_environment(open_model, tmp_path, monkeypa
         host.receive(timeout_s=30)
     names = set(str(told.value).removeprefix("ValueError: ").split())
     by_sklearn = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}  # set by its import
-    assert names - by_sklearn == {"LC_ALL", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
+    assert names - by_sklearn == GIVEN
 
 
 @as_root
@@ -79,6 +80,10 @@ def test_a_host_writes_no_core_and_opens_few_files(open_model, iris_on_frame):
 
     assert resource.prlimit(host.pid, resource.RLIMIT_CORE) == (0, 0)
     assert resource.prlimit(host.pid, resource.RLIMIT_NOFILE) == (64, 64)
+
+
+def test_a_template_has_one_thread_so_that_its_forks_are_whole(host_template):
+    assert psutil.Process(host_template.pid).num_threads() == 1
 
 
 def test_hosts_share_the_libraries_with_their_template(open_model, regressor):

@@ -30,6 +30,8 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # Arrow's allocator would keep a thread of its own, and a process with threads cannot be forked safely.
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
 # The project can be imported until the template's own modules are; no model imports any more of it.
 _PROGRAM = """
