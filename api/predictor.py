@@ -48,6 +48,7 @@ class Predictor:
 
     def __init__(self, settings: Settings, database: Database, redis: Redis) -> None:
         self.routes = Routes(database, ttl_s=settings.route_ttl_s)
+        self.max_bytes = settings.predict_max_bytes  # of a request's body
         self._settings, self._redis = settings, redis
         self._queue = PredictQueue(settings.redis_url)
         self._heartbeats = Heartbeats(redis, heartbeat_s=settings.worker_heartbeat_s)

@@ -53,6 +53,8 @@ _CODES: Mapping[int, str] = {
     415: "unsupported_format",
 }
 
+_DATA_EXCEPTION = "22"  # the class of SQLSTATE codes for values that PostgreSQL cannot take
+
 # A server that is away comes back: clients should too.
 _OUTAGES = (RedisConnectionError, RedisTimeoutError, PoolTimeoutError, ConnectionError, TimeoutError)
 
@@ -105,7 +107,7 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         detail=found.detail,
         code=found.code,
         error=found.detail,
-        instance=request.scope["path"],
+        instance=request.scope["state"]["path"],
         request_id=request.scope["state"].get("request_id", ""),
         errors=list(found.errors),
     )
@@ -122,6 +124,8 @@ def finding(request: Request[Any, Any, Any], error: Exception) -> Finding:
         return _of_framework(request, error)
     if isinstance(error, IntegrityError):
         return Finding(status=409, code="conflict", detail="this conflicts with what is there; look again")
+    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(_DATA_EXCEPTION):
+        return Finding(status=422, code="invalid_input", detail="a value in the request cannot be stored")
     if isinstance(error, _OUTAGES) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return _outage()
     return Finding(status=500, code="internal_error", detail="something went wrong here; it was logged")

@@ -31,6 +31,7 @@ class RequestContext:
         """Handle one request."""
         request_id = _request_id(scope)
         scope["state"]["request_id"] = request_id
+        scope["state"]["path"] = scope["path"]  # the router shortens the other for a mounted route
         answer = _Answer(send, request_id)
         started = time.perf_counter()
         tokens = bind_contextvars(request_id=request_id)
@@ -75,7 +76,7 @@ def _log_access(scope: Scope, status: int, seconds: float) -> None:
         level,
         "request",
         method=scope.get("method"),
-        path=scope["path"],
+        path=scope["state"]["path"],
         status=status,
         duration_ms=round(seconds * 1000, 2),
         tenant_id=str(caller.tenant_id) if caller else None,

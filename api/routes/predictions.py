@@ -1,20 +1,28 @@
-"""POST predict/{model}: answer while the client waits."""
+"""POST predict/{model}: answer while the client waits.
 
-from typing import Annotated, Any, Literal
+The one route that is plain ASGI: a typed handler costs more than everything else on this path together
+(bench/results). Its place in the OpenAPI document is written out below.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from litestar import Response, Router, post
-from litestar.di import NamedDependency
-from litestar.params import HeaderParameter, JSONBody, PathParameter
+from litestar import Request, Router, asgi
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.types import Receive, Scope, Send
 from msgspec import UNSET, Meta, UnsetType
 
+from api.auth import caller_of
 from api.predictor import Prediction, Predictor
+from api.request_body import JsonRequest, decode_json_as, whole_body
 from api.request_context import QUIET
-from shared.access.caller import Caller
 from shared.errors import MalformedRequest
 from shared.ids import new_id
 
 Row = dict[str, Any] | list[Any]
+
+PREFER_WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")  # RFC 7240, section 4.3
 
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,6 +35,11 @@ class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: list[Row] | UnsetType = UNSET
     version: Annotated[int, Meta(ge=1)] | None = None
     outputs: tuple[Literal["label", "probabilities"], ...] = ("label",)
+
+    @property
+    def single(self) -> bool:
+        """One row was sent as such, and is answered as such."""
+        return not isinstance(self.input, UnsetType)
 
     def rows(self) -> list[Row]:
         """All rows.
@@ -54,32 +67,72 @@ class PredictResponse(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] | UnsetType = UNSET
 
 
-@post("/predict/{model:str}", status_code=200, tags=["Predictions"], opt=QUIET)
-async def predict(
-    model: Annotated[str, PathParameter(description="Name or id of the model.")],
-    data: JSONBody[PredictRequest],
-    caller: NamedDependency[Caller],
-    predictor: NamedDependency[Predictor],
-    deadline_ms: Annotated[
-        int | None,
-        HeaderParameter(
-            name="X-Deadline-Ms", ge=1, description="How long to wait for the answer, in milliseconds."
-        ),
-    ] = None,
-) -> Response[PredictResponse]:
+_reader = msgspec.json.Decoder(PredictRequest)
+_write = msgspec.json.Encoder().encode
+
+
+# Mounted, as Litestar finds no plain ASGI route with a parameter in its path for a request that has a method.
+@asgi("/predict", is_mount=True, opt=QUIET, copy_scope=False)
+async def predict(scope: Scope, receive: Receive, send: Send) -> None:
     """Predict one row or some, while the client waits."""
+    request: Request[Any, Any, Any] = JsonRequest(scope, receive)
+    model = model_of(request)
+    predictor: Predictor = scope["litestar_app"].state.predictor
+    asked = await read_request(request, max_bytes=predictor.max_bytes)
     prediction = await predictor.predict(
-        caller,
+        caller_of(request),
         model,
-        data.rows(),
-        version=data.version,
-        outputs=data.outputs,
-        deadline_s=None if deadline_ms is None else deadline_ms / 1000,
+        asked.rows(),
+        version=asked.version,
+        outputs=asked.outputs,
+        deadline_s=deadline_s(request),
     )
-    single = not isinstance(data.input, UnsetType)
-    return Response(
-        to_response(prediction, single=single), headers={"Server-Timing": _server_timing(prediction)}
-    )
+    body = _write(to_response(prediction, single=asked.single))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"server-timing", _server_timing(prediction)),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def model_of(request: Request[Any, Any, Any]) -> str:
+    """The model's name or id: what follows the route in the path.
+
+    Raises:
+        NotFoundException: nothing, or more than one part, follows.
+        MethodNotAllowedException: it is not a POST.
+    """
+    model = request.scope["path"].strip("/")
+    if not model or "/" in model:
+        raise NotFoundException
+    if request.method != "POST":
+        raise MethodNotAllowedException(headers={"Allow": "POST"})
+    return model
+
+
+async def read_request(request: Request[Any, Any, Any], *, max_bytes: int) -> PredictRequest:
+    """The body.
+
+    Raises:
+        TooLarge, MalformedJson, MalformedRequest: it is none that can be answered; the error says why.
+    """
+    return decode_json_as(_reader, await whole_body(request, max_bytes=max_bytes))
+
+
+def deadline_s(request: Request[Any, Any, Any]) -> float | None:
+    """How long the client will wait, by `X-Deadline-Ms` or `Prefer: wait=`; None if it does not say.
+
+    Raises:
+        MalformedRequest: the header is no number of milliseconds.
+    """
+    if (text := request.headers.get("x-deadline-ms")) is not None:
+        if not (text.isascii() and text.isdigit() and int(text)):
+            raise MalformedRequest("X-Deadline-Ms is a whole number of milliseconds, 1 or more")
+        return int(text) / 1000
+    prefer = PREFER_WAIT.search(request.headers.get("prefer", ""))
+    return float(prefer[1]) if prefer and int(prefer[1]) else None
 
 
 def to_response(prediction: Prediction, *, single: bool) -> PredictResponse:
@@ -108,10 +161,14 @@ def _by_class(rows: list[Any] | None, classes: list[Any] | None) -> list[dict[st
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _server_timing(prediction: Prediction) -> str:
+def _server_timing(prediction: Prediction) -> bytes:
     """Durations in milliseconds. Source: the W3C's Server Timing."""
     total_ms, compute_ms = prediction.total_us / 1000, prediction.reply.compute_us / 1000
-    return f"queue;dur={total_ms - compute_ms:.2f}, compute;dur={compute_ms:.2f}, total;dur={total_ms:.2f}"
+    return b"queue;dur=%.2f, compute;dur=%.2f, total;dur=%.2f" % (
+        total_ms - compute_ms,
+        compute_ms,
+        total_ms,
+    )
 
 
 predictions_routes = Router("/", route_handlers=[predict])
