@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from deploy.local.command import ROOT, basic_environment
-from tests.fixtures.platform import Platform, free_port, launched, wait_until
+from tests.fixtures.platform import Platform, find_free_port, launched, wait_until
 from tests.fixtures.servers import server_folder
 
 # Enough for what is tested, and ready in two seconds: no API to wait for.
@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_one_line(folder):
 
 
 def test_a_database_that_does_not_answer_is_one_line(folder):
-    url = f"postgresql+asyncpg://user:secret@127.0.0.1:{free_port()}/none"
+    url = f"postgresql+asyncpg://user:secret@127.0.0.1:{find_free_port()}/none"
 
     line = refusal(folder, DATABASE_URL=url)
 
@@ -210,7 +210,7 @@ def refusal(folder: Path, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "deploy.local", "--data", folder],
         cwd=ROOT,
-        env=basic_environment() | {"PORT": str(free_port())} | environment,
+        env=basic_environment() | {"PORT": str(find_free_port())} | environment,
         capture_output=True,
         text=True,
         timeout=60,
