@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from api.request_body import field_error
@@ -53,7 +53,11 @@ _CODES: Mapping[int, str] = {
     415: "unsupported_format",
 }
 
-_DATA_EXCEPTION = "22"  # the class of SQLSTATE codes for values that PostgreSQL cannot take
+_NO_BODY = "Object missing required field `data`"  # how Litestar says that a body is needed
+
+# SQLSTATE codes: something refers to what goes, or what is referred to is gone; a value is taken.
+_CONFLICTS = {"23001", "23503", "23505"}
+_DATA_EXCEPTION = "22"  # the class of codes for values that PostgreSQL cannot take
 
 # A server that is away comes back: clients should too.
 _OUTAGES = (RedisConnectionError, RedisTimeoutError, PoolTimeoutError, ConnectionError, TimeoutError)
@@ -122,13 +126,11 @@ def finding(request: Request[Any, Any, Any], error: Exception) -> Finding:
         return _of_validation(error)
     if isinstance(error, HTTPException):
         return _of_framework(request, error)
-    if isinstance(error, IntegrityError):
-        return Finding(status=409, code="conflict", detail="this conflicts with what is there; look again")
-    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(_DATA_EXCEPTION):
-        return Finding(status=422, code="invalid_input", detail="a value in the request cannot be stored")
-    if isinstance(error, _OUTAGES) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+    if isinstance(error, DBAPIError):
+        return _of_database(error)
+    if isinstance(error, _OUTAGES):
         return _outage()
-    return Finding(status=500, code="internal_error", detail="something went wrong here; it was logged")
+    return _unexpected()
 
 
 def _of_platform(error: PlatformError) -> Finding:
@@ -166,6 +168,8 @@ def _of_validation(error: ValidationException) -> Finding:
     if not isinstance(cause, msgspec.ValidationError):
         return Finding(status=422, code="invalid_input", detail=error.detail)
     found = field_error(cause)
+    if found.message == _NO_BODY:
+        return Finding(status=400, code="malformed_json", detail="the body is empty; a JSON object is needed")
     root, _, rest = (found.pointer or "").removeprefix("/").partition("/")
     if root != "data":
         detail = f"the parameter {root} does not fit: {found.message}"
@@ -186,13 +190,26 @@ def _of_framework(request: Request[Any, Any, Any], error: HTTPException) -> Find
         detail = f"the body has more than the {limit} bytes that are allowed here"
         return Finding(status=413, code="too_large", detail=detail)
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Finding(status=500, code="internal_error", detail="something went wrong here; it was logged")
+        return _unexpected()
     return Finding(
         status=error.status_code,
         code=_CODES.get(error.status_code, "caller_error"),
         detail=error.detail,
         headers=error.headers or {},
     )
+
+
+def _of_database(error: DBAPIError) -> Finding:
+    state = str(getattr(error.orig, "sqlstate", ""))
+    if state in _CONFLICTS:
+        return Finding(status=409, code="conflict", detail="this conflicts with what is there; look again")
+    if state.startswith(_DATA_EXCEPTION):
+        return Finding(status=422, code="invalid_input", detail="a value in the request cannot be stored")
+    return _outage() if error.connection_invalidated else _unexpected()
+
+
+def _unexpected() -> Finding:
+    return Finding(status=500, code="internal_error", detail="something went wrong here; it was logged")
 
 
 def _outage() -> Finding:

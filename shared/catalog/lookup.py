@@ -3,10 +3,11 @@
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, false, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.catalog.errors import ModelNotFound, VersionNotFound, VersionWithdrawn
+from shared.catalog.naming import is_name
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.ids import parse_id
 
@@ -21,7 +22,9 @@ class ShownModel(msgspec.Struct, frozen=True):
 def is_called(model: str) -> ColumnElement[bool]:
     """The condition that a row of `models` has this id or name. No name looks like an id."""
     model_id = parse_id(model)
-    return ModelRow.name == model if model_id is None else ModelRow.id == model_id
+    if model_id is not None:
+        return ModelRow.id == model_id
+    return ModelRow.name == model if is_name(model) else false()
 
 
 async def find_model(session: AsyncSession, tenant_id: UUID, model: str, *, lock: bool = False) -> ModelRow:

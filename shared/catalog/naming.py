@@ -5,9 +5,12 @@ import re
 from shared.catalog.errors import InvalidModelName
 from shared.ids import parse_id
 
-NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,100}$"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
-_NAME = re.compile(NAME_PATTERN)
+
+def is_name(text: str) -> bool:
+    """Whether a model could have this name. What could not is not worth looking for, or cannot even be."""
+    return _NAME.fullmatch(text) is not None
 
 
 def check_name(name: str) -> str:
@@ -16,7 +19,7 @@ def check_name(name: str) -> str:
     Raises:
         InvalidModelName: it has other characters, or could be taken for an id or for a step in a path.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidModelName(
             f"{name[:100]!r} cannot be a model's name: use 1 to 100 letters, digits, and any of _ - ."
         )
