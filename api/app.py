@@ -10,6 +10,7 @@ from api.auth import Authentication, RememberedTokens, caller_of
 from api.lifespan import lifespan
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
+from api.predict_described import describe_predict
 from api.problems import answer_problem
 from api.request_body import JsonRequest
 from api.request_context import RequestContext
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> Litestar:
         request_max_body_size=JSON_MAX_BYTES,
         logging_config=None,
     )
+    describe_predict(app)
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
     app.asgi_handler = RequestContext(app.asgi_handler)
     return app

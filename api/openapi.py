@@ -14,7 +14,7 @@ VERSION: Final = "0.1.0"
 
 ANYBODY: Final[list[dict[str, list[str]]]] = [{}]  # for a route's `security`: no token is needed
 
-_PROBLEMS: Final = {
+PROBLEM_TEXTS: Final = {
     400: "The request cannot be read.",
     401: "No access token, or none that is valid.",
     404: "Not there, or another tenant's.",
@@ -29,12 +29,15 @@ _PROBLEMS: Final = {
 
 
 def answers(*statuses: int) -> dict[int, ResponseSpec]:
-    """The problems that a route answers with, for its `responses`."""
+    """The problems that a route answers with, for its `responses`.
+
+    400 is always among them: otherwise Litestar describes one of its own, which nobody is ever sent.
+    """
     return {
         status: ResponseSpec(
-            Problem, description=_PROBLEMS[status], media_type=PROBLEM_JSON, generate_examples=False
+            Problem, description=PROBLEM_TEXTS[status], media_type=PROBLEM_JSON, generate_examples=False
         )
-        for status in statuses
+        for status in sorted({400, *statuses})
     }
 
 
@@ -65,6 +68,7 @@ def openapi_config(settings: Settings) -> OpenAPIConfig:
             Tag(name="Health", description="For load balancers and supervisors."),
         ],
         use_handler_docstrings=True,
+        operation_id_creator=lambda handler, _method, _path: handler.handler_name,
         openapi_router=DOCS_ROUTER,
         render_plugins=[SwaggerPage()],
     )

@@ -4,7 +4,6 @@ The one route that is plain ASGI: a typed handler costs more than everything els
 (bench/results). Its place in the OpenAPI document is written out below.
 """
 
-import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.auth import caller_of
 from api.predictor import Prediction, Predictor
+from api.prefer import preferred_wait_s
 from api.request_body import JsonRequest, decode_json_as, whole_body
 from api.request_context import QUIET
 from shared.errors import MalformedRequest
@@ -22,7 +22,7 @@ from shared.ids import new_id
 
 Row = dict[str, Any] | list[Any]
 
-PREFER_WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")  # RFC 7240, section 4.3
+MAX_WAIT_S: Final = 3600.0  # that a header may ask for; the settings allow less
 
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,8 +131,7 @@ def deadline_s(request: Request[Any, Any, Any]) -> float | None:
         if not (text.isascii() and text.isdigit() and int(text)):
             raise MalformedRequest("X-Deadline-Ms is a whole number of milliseconds, 1 or more")
         return int(text) / 1000
-    prefer = PREFER_WAIT.search(request.headers.get("prefer", ""))
-    return float(prefer[1]) if prefer and int(prefer[1]) else None
+    return preferred_wait_s(request.headers.get("prefer"), default_s=0, most_s=MAX_WAIT_S) or None
 
 
 def to_response(prediction: Prediction, *, single: bool) -> PredictResponse:
