@@ -1,5 +1,6 @@
 """The Procfile's entries, and how many processes of each are wanted."""
 
+import re
 import shlex
 import shutil
 import sys
@@ -54,11 +55,10 @@ def _arguments(command: str) -> list[str]:
 
 
 def _numbers(formation: str) -> dict[str, int]:
-    try:
-        pairs = [part.split("=") for part in formation.replace(",", " ").split()]
-        return {name: int(number) for name, number in pairs}
-    except ValueError:
-        raise CannotStart(f"FORMATION is {formation!r}, and should look like predict=2,batch=1") from None
+    parts = [re.fullmatch(r"(\w+)=(\d+)", part) for part in formation.replace(",", " ").split()]
+    if None in parts:
+        raise CannotStart(f"FORMATION is {formation!r}, and should look like predict=2,batch=1")
+    return {part[1]: int(part[2]) for part in parts if part}
 
 
 def _process_names(entry: str, number: int) -> list[str]:
