@@ -17,9 +17,12 @@ from shared.access.caller import Caller
 from shared.access.tables import User
 from shared.settings import Settings
 
-Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["John Doe"])]
 Email = Annotated[str, Meta(max_length=320, examples=["user@example.com"])]
-Password = Annotated[str, Meta(max_length=1000, description="At least 8 characters, at most 72 bytes.")]
+Password = Annotated[
+    str,
+    Meta(max_length=1000, description="At least 8 characters, at most 72 bytes.", examples=["SecureP@ss123"]),
+]
 Token = Annotated[str, Meta(max_length=500)]
 
 

@@ -1,0 +1,96 @@
+"""The documentation pages work with no internet, and the document tells everything."""
+
+import re
+
+import pytest
+
+HTTP_METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+async def document(client):
+    return (await client.get("/openapi.json")).json()
+
+
+def operations(document):
+    return [
+        (method, path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in HTTP_METHODS
+    ]
+
+
+async def test_the_front_door_leads_to_the_documentation(client):
+    answer = await client.get("/", follow_redirects=True)
+
+    assert answer.url.path == "/docs"
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_a_page_loads_nothing_from_elsewhere(client, page):
+    answer = await client.get(page)
+
+    links = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    assert len(links) >= 3
+    assert all(link.startswith("/static/") for link in links)
+    for link in links:
+        assert (await client.get(link)).status_code == 200
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_static_files_are_only_those(client):
+    for path in ("/static/../docs.py", "/static/%2e%2e/docs.py", "/static/vendor", "/static/none.js"):
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_every_operation_says_what_it_does_and_how_it_fails(document):
+    for method, path, operation in operations(document):
+        assert operation.get("description"), (method, path)
+        assert operation.get("tags"), (method, path)
+        if path.startswith("/api/"):
+            problems = [
+                response
+                for status, response in operation["responses"].items()
+                if int(status) >= 400 and "application/problem+json" in response["content"]
+            ]
+            assert len(problems) == len([s for s in operation["responses"] if int(s) >= 400]), (method, path)
+
+
+async def test_what_needs_no_token_says_so(document):
+    open_to_all = {path for _, path, operation in operations(document) if operation.get("security") == [{}]}
+
+    assert open_to_all == {
+        "/livez",
+        "/readyz",
+        "/api/v1/auth/register",
+        "/api/v1/auth/login",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/logout",
+    }
+    assert document["security"] == [{"access_token": []}]
+    assert document["components"]["securitySchemes"]["access_token"]["scheme"] == "bearer"
+
+
+async def test_uploads_are_described(document):
+    form = document["paths"]["/api/v1/models/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    body = document["paths"]["/api/v1/models/{model}/versions"]["put"]["requestBody"]["content"]
+
+    assert set(form["schema"]["properties"]) == {"file", "name", "model_type", "description", "sample"}
+    assert form["schema"]["required"] == ["file", "name"]
+    assert "application/octet-stream" in body
+
+
+async def test_the_first_bodies_that_a_newcomer_needs_have_examples(document):
+    schemas = document["components"]["schemas"]
+
+    for name in ("Registration", "Login"):
+        assert all(field.get("examples") for field in schemas[name]["properties"].values()), name
+
+
+async def test_operations_are_called_as_their_handlers(document):
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+
+    assert {"register", "login", "upload_model", "list_models"} <= set(names)
+    assert len(names) == len(set(names))
