@@ -26,17 +26,7 @@ from shared.settings import MIB, Settings
 JSON_MAX_BYTES = MIB  # of a body, where the route says nothing else
 
 # What a handler gets by asking for it by name; api/lifespan.py puts it there.
-RESOURCES = (
-    "accounts",
-    "catalog",
-    "catalog_news",
-    "database",
-    "messenger",
-    "predictor",
-    "readiness",
-    "redis",
-    "storage",
-)
+RESOURCES = ("accounts", "catalog", "database", "messenger", "readiness", "storage")
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -61,7 +51,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies=_dependencies(settings),
         exception_handlers={Exception: answer_problem},
         lifespan=[lifespan(settings, tokens)],
-        openapi_config=openapi_config(settings),
+        openapi_config=openapi_config(),
         request_class=JsonRequest,
         request_max_body_size=JSON_MAX_BYTES,
         logging_config=None,

@@ -8,7 +8,6 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Server, T
 
 from api.pages.docs import DOCS_ROUTER, SwaggerPage
 from api.problems import PROBLEM_JSON, Problem
-from shared.settings import Settings
 
 VERSION: Final = "0.1.0"
 
@@ -41,7 +40,7 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def openapi_config(settings: Settings) -> OpenAPIConfig:
+def openapi_config() -> OpenAPIConfig:
     """Title, tags and security of the document, and where its pages are."""
     return OpenAPIConfig(
         title="Modelyard",
@@ -52,7 +51,7 @@ def openapi_config(settings: Settings) -> OpenAPIConfig:
             "problem (RFC 9457): match on its `code`, never on a text."
         ),
         license=License(name="MIT", identifier="MIT"),
-        servers=[Server(url=settings.public_url or "/")],
+        servers=[Server(url="/")],  # wherever the document was read from: its page may ask only there
         security=[{"access_token": []}],
         components=Components(
             security_schemes={
