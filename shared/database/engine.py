@@ -22,6 +22,7 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_pre_ping=True,
+            hide_parameters=True,  # or a logged error would carry password hashes
             json_serializer=_to_json,
             json_deserializer=msgspec.json.decode,
             connect_args={"timeout": 10},
