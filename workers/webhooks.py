@@ -10,7 +10,6 @@ import dramatiq
 import httpx
 import structlog
 
-import shared.jobs.tables  # noqa: F401  deliveries refer to jobs, and a row is written only where both are known
 from shared.database.engine import Database
 from shared.logs import configure_logs
 from shared.messaging.actors import DELIVER, WEBHOOKS_QUEUE
