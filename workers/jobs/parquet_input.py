@@ -16,8 +16,9 @@ from workers.jobs.columns import model_types, use_columns
 from workers.jobs.csv_text import COMMA, can_be_text, csv_lines, header_line
 from workers.jobs.outputs import AppendedOutput, LinesOutput, Output
 
-# Of each column that is read; without it a whole column chunk would be in memory at once.
-_BUFFER_BYTES = 1024 * 1024
+# Read at a time of each column; without it a whole column chunk would be in memory at once. A megabyte
+# read no faster and cost 30 MB more a thread on 30 columns.
+_BUFFER_BYTES = 256 * 1024
 
 
 class ParquetInput:
