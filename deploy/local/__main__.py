@@ -4,8 +4,9 @@ import sys
 
 try:
     from deploy.local.command_line import main
+
+    sys.exit(main())
 except ModuleNotFoundError as missing:
     sys.exit(f"modelyard cannot start: the package {missing.name} is not installed: run `make install`")
-
-if __name__ == "__main__":
-    sys.exit(main())
+except KeyboardInterrupt:  # before there was anything to stop
+    sys.exit(130)

@@ -12,8 +12,7 @@ from deploy.local.console import Console, read_lines
 from deploy.local.records import Records
 from shared.errors import OperatorError
 
-FIRST_DELAY_S = 0.2
-LONGEST_DELAY_S = 30.0
+DELAYS_S = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30.0)  # before it is started again; the last for ever after
 SETTLED_S = 10.0  # one that ran this long starts again without delay
 ATTEMPTS = 4  # endings before the platform is ready after which it will not become so
 CANNOT_RUN = frozenset({126, 127})  # no program, or a library of it missing: trying again changes nothing
@@ -96,9 +95,9 @@ class Child:
         """Run it until it ends; how it did."""
         try:
             await asyncio.to_thread(self._prepare)
+            return _ending(await self._run())
         except (OperatorError, OSError) as error:
             return str(error)
-        return _ending(await self._run())
 
     async def _run(self) -> int:
         read_end, write_end = os.pipe()
@@ -116,7 +115,7 @@ class Child:
 
     async def _pause(self, ending: str) -> None:
         """Say that it ended, and wait before it is started again, unless it is to stop."""
-        delay_s = min(FIRST_DELAY_S * 2 ** (self._endings - 1), LONGEST_DELAY_S)
+        delay_s = DELAYS_S[min(self._endings, len(DELAYS_S)) - 1]
         self._console.say(self.name, f"{ending}; starts again in {delay_s:.1f} s")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), delay_s)

@@ -62,8 +62,11 @@ class Records:
 
     def _write(self) -> None:
         unfinished = self._path.with_suffix(".unfinished")
-        unfinished.write_bytes(msgspec.json.encode(list(self._running.values())))
-        unfinished.rename(self._path)
+        with suppress(
+            OSError
+        ):  # a full disk must end nothing that runs: the record matters only after a kill
+            unfinished.write_bytes(msgspec.json.encode(list(self._running.values())))
+            unfinished.rename(self._path)
 
 
 def _left_of(record: Record) -> list[Process]:
