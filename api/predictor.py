@@ -112,6 +112,8 @@ class Predictor:
                     version_id, rows=read.rows, outputs=outputs, body=read.body, deadline=deadline
                 )
             except PredictionTimeout:
+                with contextlib.suppress(RedisError, OSError):
+                    await self._look_at_workers()  # it may be held since the last look
                 if version_id in self._held:
                     raise
                 raise ModelLoading("the model is being loaded; try again") from None
@@ -135,12 +137,15 @@ class Predictor:
         """Know which versions are held, and ask again for those that are waited for and are not."""
         while True:
             try:
-                states = await self._heartbeats.living()
-                self._held = frozenset(version for state in states for version in state.versions)
+                await self._look_at_workers()
                 await self._ask_to_load([v for v in self._pending_rows if v not in self._held])
             except (RedisError, OSError) as error:
                 log.warning("workers unknown for now", error=str(error))
             await asyncio.sleep(self._settings.worker_heartbeat_s)
+
+    async def _look_at_workers(self) -> None:
+        states = await self._heartbeats.living()
+        self._held = frozenset(version for state in states for version in state.versions)
 
     async def _ask_to_load(self, version_ids: list[UUID]) -> None:
         if not version_ids:

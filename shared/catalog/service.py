@@ -129,6 +129,30 @@ async def record_verdict(session: AsyncSession, version_id: UUID, verdict: Verdi
     return True
 
 
+async def give_back_validation(session: AsyncSession, version_id: UUID) -> None:
+    """Let another attempt at the verdict begin at once. The attempt that was made stays counted."""
+    await session.execute(
+        update(VersionRow)
+        .where(VersionRow.id == version_id, VersionRow.status == VersionStatus.VALIDATING)
+        .values(lease_until=None)
+    )
+
+
+async def mark_degraded(session: AsyncSession, version_id: UUID) -> UUID | None:
+    """Note that the version's host crashes again and again.
+
+    Returns:
+        The id of its model; None where that was known, or the version is gone.
+    """
+    mark = (
+        update(VersionRow)
+        .where(VersionRow.id == version_id, VersionRow.status == VersionStatus.READY)
+        .values(status=VersionStatus.DEGRADED)
+        .returning(VersionRow.model_id)
+    )
+    return await session.scalar(mark)
+
+
 async def lost_validations(session: AsyncSession) -> list[UUID]:
     """Versions that wait for their verdict while no worker holds them: ask for them again."""
     unheard = and_(VersionRow.lease_until.is_(None), VersionRow.created_at < func.now() - _UNHEARD_AFTER)

@@ -17,6 +17,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from api.predictor import Predictor
+from shared.catalog.messages import announce_model
+from shared.catalog.tables import ModelRow
 from shared.predictions.errors import ModelBusy, ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
 
 X, y = load_iris(return_X_y=True)
@@ -36,6 +38,14 @@ class Moody(ClassifierMixin, BaseEstimator):
         if (X[:, 0] == 777).any():
             time.sleep(3)
         return np.zeros(len(X), dtype=int)
+
+
+class SlowToLoad(Moody):
+    """Takes a while to be unpickled."""
+
+    def __setstate__(self, state):
+        time.sleep(2)
+        super().__setstate__(state)
 
 
 def by_value(model) -> bytes:
@@ -172,6 +182,49 @@ async def test_a_stopped_worker_answers_what_it_took_and_leaves(
     assert await asyncio.gather(*asking) == [[0]] * 20
     assert await worker.wait_until_ended() == 0
     assert await redis.zcard("predict:workers") == 0
+
+
+async def test_a_host_killed_while_it_opens_an_upload_does_not_condemn_it(predict_workers, uploads):
+    worker = await predict_workers.start()
+    version_id = await uploads.leave("iris", by_value(SlowToLoad().fit(X, y)))
+
+    async with asyncio.timeout(10):
+        while not (hosts := hosts_of(worker)):
+            await asyncio.sleep(0.01)
+    hosts[0].kill()
+    version = await uploads.verdict(version_id)
+
+    assert (version.status, version.validation_attempts) == ("ready", 2)
+
+
+async def test_a_version_that_crashes_again_and_again_is_degraded_and_still_answers(
+    predict_workers, uploads, predictor, caller
+):
+    await predict_workers.start()
+    version = await uploads.add("iris", by_value(Moody().fit(X, y)))
+
+    for _ in range(3):  # each is tried twice
+        with pytest.raises(ModelCrashed):
+            await labels(predictor, caller, [[666, 0, 0, 0]], deadline_s=30)
+
+    async with asyncio.timeout(10):
+        while (await uploads.row(version.id)).status != "degraded":
+            await asyncio.sleep(0.05)
+    assert await labels(predictor, caller, X[:1].tolist(), deadline_s=30) == [0]
+
+
+async def test_the_host_of_a_deleted_version_goes(predict_workers, uploads, database, redis):
+    worker = await predict_workers.start()
+    version = await uploads.add("iris", MODEL)
+    assert len(hosts_of(worker)) == 1
+
+    async with database.transaction() as session:
+        await session.delete(await session.get_one(ModelRow, version.model_id))
+    await announce_model(redis, version.model_id)
+
+    async with asyncio.timeout(10):
+        while hosts_of(worker):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_full_worker_lets_go_of_what_was_used_longest_ago(

@@ -15,6 +15,7 @@ from shared.catalog.verdict import Layout
 from shared.errors import PlatformError
 from shared.predictions.errors import ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
 from shared.predictions.wire import Failure, Reply, join_tables
+from workers.host.protocol import SLOTS
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.errors import ModelFailed as HostModelFailed
@@ -24,7 +25,7 @@ from workers.predict.version_host import VersionHost
 
 log = structlog.get_logger()
 
-CYCLES = 2
+CYCLES = SLOTS  # as many as the host takes: one computing, one waiting
 RETRY_PAUSE_S = 0.1  # between attempts to reach a Redis that does not answer
 
 Answers = list[tuple[Taken, Reply]]
@@ -39,6 +40,7 @@ class ServedVersion:
         self._queue, self._max_batch_rows = queue, max_batch_rows
         self._stopping = False
         self._cycles: list[asyncio.Task[None]] = []
+        self._turn = asyncio.Semaphore(SLOTS)  # adopted requests come beside those of the cycles
 
     async def start(self) -> None:
         """Load the model if it is not, and begin to answer."""
@@ -107,7 +109,8 @@ class ServedVersion:
         return Reply(call[0].request.id, None, _failure(error))
 
     async def _call_host(self, call: Call) -> Prediction:
-        return await self.host.predict(_stack(call, self.host.artifact.layout))
+        async with self._turn:
+            return await self.host.predict(_stack(call, self.host.artifact.layout))
 
     async def _refuse_waiting(self, error: PlatformError) -> None:
         """Tell those who wait that the version cannot be loaded, rather than let their deadlines pass."""

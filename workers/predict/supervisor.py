@@ -1,8 +1,4 @@
-"""A predict worker: keeps versions warm, and says which it holds.
-
-It loads what is asked for, lets go of what was used longest ago when it is full, opens new uploads
-for their verdict, and adopts the requests of workers that died.
-"""
+"""A predict worker: does what APIs and the catalog ask of it, and says which versions it holds."""
 
 import asyncio
 import contextlib
@@ -17,8 +13,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.background import end_tasks
-from shared.catalog.messages import VALIDATIONS_KEY
-from shared.catalog.service import find_servable, signature_of
+from shared.catalog.messages import VALIDATIONS_KEY, announce_model
+from shared.catalog.news import CatalogNews
+from shared.catalog.service import find_servable, mark_degraded, signature_of
 from shared.database.engine import Database
 from shared.errors import PlatformError
 from shared.predictions.keys import WANTED
@@ -27,8 +24,7 @@ from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.template import HostTemplate
 from workers.predict.redis_clock import RedisClock
-from workers.predict.request_queue import RequestQueue
-from workers.predict.served_version import ServedVersion
+from workers.predict.shelf import Shelf
 from workers.predict.validation import Validation
 from workers.predict.version_host import Artifact, VersionHost
 
@@ -55,18 +51,21 @@ class Supervisor:
         self._template = template
         self._clock = RedisClock()
         self._heartbeats = Heartbeats(redis, heartbeat_s=settings.worker_heartbeat_s)
+        self._news = CatalogNews(redis)
+        self._news.on_model_change(lambda model_id: self._begin(self._drop_gone, model_id))
         self._validation = Validation(settings, database=database, redis=redis)
-        self._served: dict[UUID, ServedVersion] = {}
-        self._loading: set[UUID] = set()
+        self._shelf = Shelf(settings, redis, self._clock, worker_id=self.worker_id)
         self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then answer what was taken and leave."""
         await asyncio.to_thread(self._template.start)
         duties = [asyncio.create_task(duty) for duty in (self._beat_for_ever(), self._follow_requests())]
+        self._news.start()
         log.info("predict worker ready", worker_id=self.worker_id)
         await stop.wait()
         await end_tasks(*duties)
+        await self._news.close()
         await asyncio.gather(*self._errands, return_exceptions=True)
         await self._leave()
 
@@ -79,13 +78,15 @@ class Supervisor:
         await self._clock.read(self._redis)
         await self._say_what_is_held()
         living = {state.worker_id for state in await self._heartbeats.living()}
-        for version in list(self._served.values()):
-            await version.adopt(living)
+        await self._shelf.adopt(living)
+        for version_id in self._shelf.newly_degraded():
+            self._begin(self._mark_degraded, version_id)
 
     async def _say_what_is_held(self) -> None:
-        held = [*self._served, *self._loading]
         state = WorkerState(
-            worker_id=self.worker_id, capacity=self._settings.max_loaded_versions, versions=held
+            worker_id=self.worker_id,
+            capacity=self._settings.max_loaded_versions,
+            versions=self._shelf.version_ids(),
         )
         await self._heartbeats.beat(state)
 
@@ -99,61 +100,61 @@ class Supervisor:
         if asked is None:
             return
         key, member, _ = asked
-        version_id = UUID(member.decode())
         errand = self._validate if key.decode() == VALIDATIONS_KEY else self._load
-        task = asyncio.create_task(_logged(errand, version_id))
+        self._begin(errand, UUID(member.decode()))
+
+    def _begin(self, errand: Callable[[Any], Awaitable[None]], subject: UUID | None) -> None:
+        task = asyncio.create_task(_logged(errand, subject))
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
     async def _validate(self, version_id: UUID) -> None:
-        artifact = await self._validation.claim(version_id)
-        if artifact is None:
+        claim = await self._validation.claim(version_id)
+        if claim is None:
             return
-        host = self._host_for(artifact)
-        if await self._validation.judge(host):
-            await self._serve(version_id, host)  # it is loaded: its first request finds it warm
+        host = self._host_for(claim.artifact)
+        if await self._validation.judge(claim, host):
+            await self._shelf.put(host, announce=self._say_what_is_held)  # its first request finds it warm
 
     async def _load(self, version_id: UUID) -> None:
-        if version_id in self._served or version_id in self._loading:
+        if version_id in self._shelf:
             return
+        artifact = await self._find(version_id)
+        if artifact is not None:
+            await self._shelf.put(self._host_for(artifact), announce=self._say_what_is_held)
+
+    async def _find(self, version_id: UUID) -> Artifact | None:
         async with self._database.transaction() as session:
             version = await find_servable(session, version_id)
-        if version is not None:
-            artifact = Artifact(
-                version_id=version_id,
-                model_id=version.model_id,
-                artifact_key=version.artifact_key,
-                signature=signature_of(version),
-            )
-            await self._serve(version_id, self._host_for(artifact))
+        if version is None:
+            return None
+        return Artifact(
+            version_id=version_id,
+            model_id=version.model_id,
+            artifact_key=version.artifact_key,
+            signature=signature_of(version),
+        )
+
+    async def _drop_gone(self, model_id: UUID | None) -> None:
+        """Let go of the model's versions that were deleted."""
+        for version_id in self._shelf.of_model(model_id):
+            if await self._find(version_id) is None:
+                await self._shelf.drop(version_id)
+
+    async def _mark_degraded(self, version_id: UUID) -> None:
+        async with self._database.transaction() as session:
+            model_id = await mark_degraded(session, version_id)
+        if model_id is not None:
+            log.warning("version degraded", version_id=str(version_id))
+            await announce_model(self._redis, model_id)
 
     def _host_for(self, artifact: Artifact) -> VersionHost:
         return VersionHost(artifact, template=self._template, storage=self._storage, settings=self._settings)
 
-    async def _serve(self, version_id: UUID, host: VersionHost) -> None:
-        self._loading.add(version_id)
-        try:
-            await self._say_what_is_held()
-            await self._make_room()
-            queue = RequestQueue(self._redis, self._clock, version_id=version_id, worker_id=self.worker_id)
-            served = ServedVersion(host, queue, max_batch_rows=self._settings.max_batch_rows)
-            await served.start()
-            self._served[version_id] = served
-        finally:
-            self._loading.discard(version_id)
-        log.info("serving", version_id=str(version_id))
-
-    async def _make_room(self) -> None:
-        """Let go of what was used longest ago."""
-        while len(self._served) >= self._settings.max_loaded_versions:
-            oldest = min(self._served, key=lambda version_id: self._served[version_id].last_used)
-            log.info("let go", version_id=str(oldest))
-            await self._served.pop(oldest).stop()
-
     async def _leave(self) -> None:
         with contextlib.suppress(RedisError, OSError):
             await self._heartbeats.leave(self.worker_id)
-        await asyncio.gather(*(version.stop() for version in self._served.values()), return_exceptions=True)
+        await self._shelf.clear()
         await asyncio.to_thread(self._template.close)
 
 
@@ -166,11 +167,11 @@ async def _unless_unreachable(step: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(RETRY_PAUSE_S)
 
 
-async def _logged(errand: Callable[[UUID], Awaitable[None]], version_id: UUID) -> None:
+async def _logged(errand: Callable[[Any], Awaitable[None]], subject: UUID | None) -> None:
     """Run an errand whose failure must not stop the worker; whoever asked will ask again."""
     try:
-        await errand(version_id)
+        await errand(subject)
     except PlatformError as error:
-        log.warning("errand failed", errand=errand.__name__, version_id=str(version_id), error=str(error))
+        log.warning("errand failed", errand=errand.__name__, subject=str(subject), error=str(error))
     except Exception:
-        log.exception("errand failed", errand=errand.__name__, version_id=str(version_id))
+        log.exception("errand failed", errand=errand.__name__, subject=str(subject))

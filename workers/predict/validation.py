@@ -2,19 +2,22 @@
 
 from uuid import UUID
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from shared.catalog.messages import announce_model, announce_version
+from shared.catalog.messages import announce_model, announce_version, ask_for_validation
 from shared.catalog.service import (
     DEADLY_ARTIFACT,
     VALIDATION_ATTEMPTS,
     claim_validation,
+    give_back_validation,
     record_verdict,
 )
-from shared.catalog.verdict import Reason, Verdict
+from shared.catalog.verdict import Verdict
 from shared.database.engine import Database
 from shared.settings import Settings
+from workers.hosting.ending import rejection_of
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.predict.version_host import Artifact, VersionHost
 
@@ -23,13 +26,20 @@ log = structlog.get_logger()
 LEASE_MARGIN_S = 30.0  # beyond the time that a load may take: for the queue to the template, the download, …
 
 
+class ValidationClaim(msgspec.Struct, frozen=True):
+    """An upload that this worker holds the lease on."""
+
+    artifact: Artifact
+    attempt: int  # from 1
+
+
 class Validation:
     """Judges uploads. Attempts are counted at the claim, so that a file that kills workers ends too."""
 
     def __init__(self, settings: Settings, *, database: Database, redis: Redis) -> None:
         self._settings, self._database, self._redis = settings, database, redis
 
-    async def claim(self, version_id: UUID) -> Artifact | None:
+    async def claim(self, version_id: UUID) -> ValidationClaim | None:
         """Take a version that waits for its verdict; None where it does not, or has had its chances."""
         lease_s = self._settings.load_timeout_s + LEASE_MARGIN_S
         async with self._database.transaction() as session:
@@ -45,32 +55,32 @@ class Validation:
         if version.validation_attempts > VALIDATION_ATTEMPTS:
             await self._record(artifact, DEADLY_ARTIFACT)
             return None
-        return artifact
+        return ValidationClaim(artifact, version.validation_attempts)
 
-    async def judge(self, host: VersionHost) -> bool:
+    async def judge(self, claim: ValidationClaim, host: VersionHost) -> bool:
         """Open the artifact and write the verdict.
+
+        A host may die of another's doing: only one that dies at every attempt condemns its file.
 
         Returns:
             Whether it is ready, and loaded in `host`.
         """
         try:
             verdict = await host.validate()
-        except HostTimedOut:
-            verdict = _rejected(
-                code="load_timed_out",
-                message=f"opening the file took more than {self._settings.load_timeout_s:.0f} seconds",
-                remedy="make the model smaller, or ask the operator for a longer LOAD_TIMEOUT_S",
-            )
-        except HostDied as error:
-            verdict = _rejected(
-                code="load_crashed",
-                message=f"the process that opened the file died: {error}",
-                remedy="check that the file loads where it was made and fits into memory",
-            )
+        except (HostDied, HostTimedOut) as death:
+            if isinstance(death, HostDied) and claim.attempt < VALIDATION_ATTEMPTS:
+                await self._give_back(claim.artifact.version_id)
+                return False
+            verdict = rejection_of(death)
         recorded = await self._record(host.artifact, verdict)
         if not recorded:
             host.kill()
         return recorded and verdict.status == "ready"
+
+    async def _give_back(self, version_id: UUID) -> None:
+        async with self._database.transaction() as session:
+            await give_back_validation(session, version_id)
+        await ask_for_validation(self._redis, [version_id])
 
     async def _record(self, artifact: Artifact, verdict: Verdict) -> bool:
         async with self._database.transaction() as session:
@@ -80,7 +90,3 @@ class Validation:
             await announce_version(self._redis, artifact.version_id)
             await announce_model(self._redis, artifact.model_id)
         return recorded
-
-
-def _rejected(*, code: str, message: str, remedy: str) -> Verdict:
-    return Verdict(status="rejected", reason=Reason(code=code, message=message, remedy=remedy))
