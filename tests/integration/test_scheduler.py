@@ -140,7 +140,7 @@ async def test_a_leader_that_falls_silent_loses_the_lock(settings: Settings):
     assert not await other.acquire()
 
     async with asyncio.timeout(10):
-        while not await other.acquire():  # noqa: ASYNC110  the server ends a session without a word
+        while not await other.acquire():
             await asyncio.sleep(0.02)
 
     assert not await silent.confirm()
