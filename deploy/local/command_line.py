@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.local.command import ROOT
 from deploy.local.launcher import launch
-from deploy.local.preflight import alone_in
+from deploy.local.preflight import alone_in, check_disk, check_packages
 from shared.errors import OperatorError
 
 
@@ -16,7 +16,9 @@ def main() -> int:
     """Run the platform until it is stopped; the exit code."""
     folder = _arguments().data.absolute()
     try:
+        check_packages()
         with alone_in(folder):
+            check_disk(folder)
             asyncio.run(launch(folder))
     except OperatorError as error:
         return _refuse(str(error))

@@ -6,13 +6,14 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
-from deploy.local import given_servers, preflight, welcome
+from deploy.local import given_servers, welcome
 from deploy.local.child import Child
 from deploy.local.console import Console
 from deploy.local.environment import kept_secrets, platform_environment
 from deploy.local.errors import CannotStart
 from deploy.local.folders import home_for, own_folder
 from deploy.local.postgres import PostgresServer, server_account
+from deploy.local.preflight import check_port
 from deploy.local.procfile import RELEASE, entry_command, form, read_procfile
 from deploy.local.readiness import ask_readiness
 from deploy.local.records import Records
@@ -79,11 +80,9 @@ class Stack:
         await asyncio.gather(*(child.kill() for child in self._children))
 
     def _look_around(self) -> None:
-        preflight.check_packages()
-        preflight.check_disk(self._folder)
         if swept := self._records.sweep():
             self._say(f"swept up what an earlier run had left: {', '.join(swept)}")
-        preflight.check_port(self._settings.host, self._settings.port)
+        check_port(self._settings.host, self._settings.port)
 
     async def _start_postgres(self) -> None:
         if os.environ.get("DATABASE_URL"):
