@@ -50,6 +50,8 @@ async def attempt(
         return False
     async with context.database.transaction() as session:
         hints = await record(session, result)
+        if hints is None:  # another worker's, or the job has ended: nobody shall wait for our lease
+            await hand_back(session, claim)
     await send_hints(context.messenger, hints or [])
     return hints is not None
 
