@@ -18,7 +18,7 @@ log = structlog.get_logger("api.access")
 QUIET = {"quiet": True}  # in a handler's `opt`: routes asked so often that a line each would drown the rest
 
 _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
-_FAILED = 500
+_UNFORESEEN = 500  # 503 and 504 are business as usual
 
 
 class RequestContext:
@@ -67,7 +67,7 @@ def _request_id(scope: Scope) -> str:
 
 def _log_access(scope: Scope, status: int, seconds: float) -> None:
     handler: Any = scope.get("route_handler")
-    quiet = handler is not None and "quiet" in handler.opt and status < _FAILED
+    quiet = handler is not None and "quiet" in handler.opt and status != _UNFORESEEN
     level = logging.DEBUG if quiet else logging.INFO
     if not logging.root.isEnabledFor(level):
         return
