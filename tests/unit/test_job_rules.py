@@ -1,0 +1,165 @@
+"""Rules of jobs that need no server: options, formats, columns, progress."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from api.byte_range import requested_range
+from api.entity_tag import is_among
+from shared.catalog.verdict import Column, Datatype, Layout, Output, Signature
+from shared.errors import UnsupportedFormat
+from shared.jobs.errors import ColumnsDoNotFit, InvalidOption
+from shared.jobs.input_format import format_of
+from shared.jobs.job import FileFormat
+from shared.jobs.options import JobForm
+from shared.jobs.order import Order
+from shared.jobs.progress import Progress, estimated_end_at, rows_per_second
+from shared.jobs.tables import JobRow
+from workers.jobs.columns import use_columns
+from workers.jobs.first_failing import first_failing
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("include", "columns"),
+    [
+        ("all", None),
+        ("none", []),
+        ("a, b", ["a", "b"]),
+        ('["a, b", "none"]', ["a, b", "none"]),
+        ("[]", []),
+    ],
+)
+def test_include_names_the_columns_to_carry(include: str, columns: list[str] | None):
+    assert JobForm(model="m", include=include).columns() == columns
+
+
+@pytest.mark.parametrize("include", ["", "a,,b", "a,a", "[1]", '["a"', "[''"])
+def test_an_include_that_cannot_be_read_is_refused(include: str):
+    with pytest.raises(InvalidOption, match="include"):
+        JobForm(model="m", include=include).columns()
+
+
+def test_a_format_is_told_by_content_and_not_by_name():
+    assert format_of(b"PAR1\x15\x04", "rows.csv") is FileFormat.PARQUET
+    assert format_of(b"a,b\n1,2\n", "rows") is FileFormat.CSV
+    with pytest.raises(UnsupportedFormat, match="gzip"):
+        format_of(b"\x1f\x8b\x08", "rows.csv")
+
+
+def order(*names: str, named: bool = True, shape: list[int] | None = None, **changes) -> Order:
+    signature = Signature(
+        inputs=[Column(name=name, datatype=Datatype.FP64) for name in names],
+        named=named,
+        layout=Layout.MATRIX,
+        outputs=[Output(name="label", datatype=Datatype.INT64, shape=shape or [])],
+    )
+    given = {"input_format": FileFormat.CSV, "output_format": FileFormat.CSV, "output_columns": None}
+    return Order(
+        job_id=UUID(int=1),
+        input_key="in",
+        version_id=UUID(int=2),
+        artifact_key="model",
+        signature=signature,
+        **given | changes,
+    )
+
+
+def test_columns_feed_the_model_by_their_names():
+    columns = use_columns(order("b", "a"), ["a", "x", "b"])
+
+    assert columns.fed == [2, 0]
+    assert columns.carried == [0, 1, 2]
+    assert columns.predictions.names == ["prediction"]
+
+
+def test_columns_feed_a_model_without_names_by_their_order():
+    assert use_columns(order("x0", "x1", named=False), ["p", "q"]).fed == [0, 1]
+    assert use_columns(order("x0", "x1", named=False), ["x1", "x0", "id"]).fed == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names", "says"),
+    [
+        (order("a", "b"), ["a", "c"], "lacks 'b'"),
+        (order("a"), ["a", "a"], "more than one column 'a'"),
+        (order("x0", "x1", named=False), ["p", "q", "r"], "takes 2 columns in the order"),
+        (order("a", output_columns=["z"]), ["a"], "`include` names 'z'"),
+    ],
+)
+def test_columns_that_do_not_fit_are_named(wanted: Order, names: list[str], says: str):
+    with pytest.raises(ColumnsDoNotFit, match=says):
+        use_columns(wanted, names)
+
+
+def test_predictions_leave_the_names_of_the_input_alone():
+    assert use_columns(order("a"), ["a", "prediction"]).predictions.names == ["prediction_"]
+    assert use_columns(order("a", output_columns=[]), ["a", "prediction"]).predictions.names == ["prediction"]
+    assert use_columns(order("a", shape=[2]), ["a"]).predictions.names == ["prediction_0", "prediction_1"]
+
+
+def progress(seconds: float, **sums: int) -> Progress:
+    given = {"rows_done": 0, "rows_finished": 0, "chunks": 4, "chunks_finished": 0} | sums
+    return Progress(at=NOON + timedelta(seconds=seconds), **given)
+
+
+def test_the_end_is_estimated_from_the_rate_so_far():
+    job = JobRow(started_at=NOON, rows_total=1_000)
+    halfway = progress(10, rows_done=500)
+
+    assert rows_per_second(job, halfway) == 50.0
+    assert estimated_end_at(job, halfway) == NOON + timedelta(seconds=20)
+
+
+def test_rows_that_are_not_counted_yet_are_estimated_from_finished_chunks():
+    job = JobRow(started_at=NOON, rows_total=None)
+
+    assert estimated_end_at(job, progress(10, rows_done=100)) is None
+    known = progress(10, rows_done=100, rows_finished=100, chunks_finished=1)
+    assert estimated_end_at(job, known) == NOON + timedelta(seconds=40)
+
+
+def test_nothing_is_estimated_before_the_start_or_after_the_end():
+    assert rows_per_second(JobRow(), progress(1)) is None
+    ended = JobRow(started_at=NOON, finalizing_at=NOON + timedelta(seconds=5), rows_total=100, ended_at=NOON)
+    assert estimated_end_at(ended, progress(60, rows_done=100)) is None
+    assert rows_per_second(ended, progress(60, rows_done=100)) == 20.0
+
+
+@pytest.mark.parametrize("bad", [0, 1, 6, 7])
+def test_the_first_row_that_spoils_a_batch_is_found(bad: int):
+    assert first_failing(8, lambda rows: rows > bad) == bad
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, None),
+        ("bytes=0-4", (0, 5)),
+        ("bytes=5-", (5, 10)),
+        ("bytes=-3", (7, 10)),
+        ("bytes=-30", (0, 10)),
+        ("bytes=8-99", (8, 10)),
+        ("bytes=5-2", None),
+        ("bytes=-", None),
+        ("bytes=0-1,4-5", None),
+        ("rows=0-1", None),
+    ],
+)
+def test_one_range_of_bytes_is_read_and_others_are_ignored(
+    header: str | None, expected: tuple[int, int] | None
+):
+    """Section 14.2 of RFC 9110: a range that is not understood is ignored."""
+    found = requested_range(header, 10)
+
+    assert (found and (found.start, found.end)) == expected
+
+
+def test_tags_are_compared_weakly():
+    assert is_among('W/"a-1"', '"b", W/"a-1"')
+    assert is_among('W/"a-1"', '"a-1"')
+    assert is_among('"a"', "*")
+    assert not is_among('"a"', None)
+    assert not is_among('"a"', '"ab"')
