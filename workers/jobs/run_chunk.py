@@ -1,6 +1,7 @@
 """Second step of a job, once a chunk: predict its rows in a model host and publish a part of the output."""
 
 import asyncio
+from contextlib import closing
 from typing import BinaryIO, cast
 from uuid import UUID
 
@@ -70,12 +71,12 @@ class ChunkRun:
     def _write_rows(self, host: HostProcess, job_input: JobInput, sink: BinaryIO) -> None:
         settings, order = self._context.settings, self._claim.order
         predictor = BatchPredictor(host, order.signature, timeout_s=settings.job_call_timeout_s)
-        part = job_input.output().part(sink)
         batches = job_input.batches(self._claim.source, rows=settings.chunk_batch_rows)
-        for batch, prediction in predictor.predict(batches):
-            part.write(batch, prediction_columns(prediction, job_input.columns.predictions))
-            self.rows_done += batch.rows
-        part.close()
+        # Closed after an error too, while there is a sink: writers of Parquet insist on it when they go.
+        with closing(job_input.output().part(sink)) as part:
+            for batch, prediction in predictor.predict(batches):
+                part.write(batch, prediction_columns(prediction, job_input.columns.predictions))
+                self.rows_done += batch.rows
 
     def _located(self, refusal: RowsRefused, job_input: JobInput) -> UnreadableInput:
         """The refusal, with its row counted from the start of the file."""
