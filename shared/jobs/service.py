@@ -194,7 +194,7 @@ async def lost_work(session: AsyncSession, settings: Settings) -> list[Hint]:
             (PLAN_JOB if status == JobStatus.VALIDATING else FINISH_JOB, (job_id,))
             for job_id, status in steps
         ),
-        *((RUN_CHUNK, (job_id, index)) for job_id, index in chunks),
+        *((RUN_CHUNK, (job_id, index)) for job_id, index in sorted(chunks)),
     ]
 
 
