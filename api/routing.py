@@ -17,6 +17,9 @@ from shared.predictions.rows import RowReader
 MAX_ROUTES = 10_000  # in one process; past it all are read anew
 
 
+RouteKey = tuple[UUID, str, int | None]  # tenant, model as the caller spells it, version asked for
+
+
 class Route(msgspec.Struct, frozen=True):
     """Everything that a prediction needs to know of a version."""
 
@@ -30,7 +33,8 @@ class Routes:
 
     def __init__(self, database: Database, *, ttl_s: float) -> None:
         self._database, self._ttl_s = database, ttl_s
-        self._routes: dict[tuple[UUID, str, int | None], Route] = {}
+        self._routes: dict[RouteKey, Route] = {}
+        self._told = 0  # how often something was to be forgotten
 
     async def find(self, caller: Caller, model: str, number: int | None) -> Route:
         """The version of `model` (a name or an id) that serves the caller.
@@ -45,11 +49,16 @@ class Routes:
         key = (caller.tenant_id, model, number)
         route = self._routes.get(key)
         if route is None or route.expires < time.monotonic():
+            told = self._told
             route = await self._read(caller, model, number)
-            if len(self._routes) >= MAX_ROUTES:
-                self._routes.clear()
-            self._routes[key] = route
+            if told == self._told:  # or it may be what has just been forgotten
+                self._keep(key, route)
         return route
+
+    def _keep(self, key: RouteKey, route: Route) -> None:
+        if len(self._routes) >= MAX_ROUTES:
+            self._routes.clear()
+        self._routes[key] = route
 
     async def _read(self, caller: Caller, model: str, number: int | None) -> Route:
         async with self._database.transaction() as session:
@@ -58,9 +67,11 @@ class Routes:
 
     def forget(self, model_id: UUID) -> None:
         """Read the model's routes anew at the next request."""
+        self._told += 1
         for key in [key for key, route in self._routes.items() if route.version.model_id == model_id]:
             del self._routes[key]
 
     def forget_all(self) -> None:
         """Read every route anew: messages may have been lost."""
+        self._told += 1
         self._routes.clear()

@@ -72,6 +72,7 @@ class Catalog:
                 uploaded = await self._look(tenant_id, version_id)
                 left_s = deadline - asyncio.get_running_loop().time()
                 if uploaded.version.status != VersionStatus.VALIDATING or left_s <= 0:
+                    self._news.model_changed(uploaded.shown.model.id)
                     return uploaded
                 await _wait(news, min(left_s, _LOOK_EVERY_S))
 
@@ -169,6 +170,7 @@ class Catalog:
         async with self._database.transaction() as session:
             row = await lookup.find_model(session, tenant_id, model, lock=True)
             yield session, row
+        self._news.model_changed(row.id)  # who changed it must see it at once, wherever the message is
         await _hint(announce_model(self._redis, row.id))
 
     async def _look(self, tenant_id: UUID, version_id: UUID) -> UploadedVersion:

@@ -42,6 +42,11 @@ class CatalogNews:
         """Call `listener` with the id of each model that changed; with None when news may have been lost."""
         self._listeners.append(listener)
 
+    def model_changed(self, model_id: UUID | None) -> None:
+        """Tell the listeners of this process."""
+        for listener in self._listeners:
+            listener(model_id)
+
     @contextmanager
     def watch(self, version_id: UUID) -> Iterator[asyncio.Event]:
         """An event that is set whenever the version may have got its verdict."""
@@ -79,18 +84,14 @@ class CatalogNews:
         elif kind == "version":
             self._wake(subject)
         elif kind == "model":
-            self._changed(subject)
+            self.model_changed(subject)
 
     def _tell_all(self) -> None:
         """What was said while nobody listened is unknown: everybody looks for themselves."""
         for version_id in list(self._watched):
             self._wake(version_id)
-        self._changed(None)
+        self.model_changed(None)
 
     def _wake(self, version_id: UUID) -> None:
         for event in self._watched.get(version_id, ()):
             event.set()
-
-    def _changed(self, model_id: UUID | None) -> None:
-        for listener in self._listeners:
-            listener(model_id)

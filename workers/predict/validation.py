@@ -87,6 +87,7 @@ class Validation:
             recorded = await record_verdict(session, artifact.version_id, verdict)
         if recorded:
             log.info("verdict", version_id=str(artifact.version_id), status=verdict.status)
-            await announce_version(self._redis, artifact.version_id)
+            # In this order: who waited for the version must find the routes of its model dropped.
             await announce_model(self._redis, artifact.model_id)
+            await announce_version(self._redis, artifact.version_id)
         return recorded
