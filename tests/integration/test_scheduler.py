@@ -59,7 +59,10 @@ async def scheduling(settings: Settings, *rounds: Rounds) -> AsyncIterator[async
 async def end_leaders_session(database: Database) -> None:
     async with database.transaction() as session:
         ended = await session.scalars(
-            text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                " WHERE datname = current_database() AND locktype = 'advisory' AND granted"
+            )
         )
         assert ended.all() == [True]
 
