@@ -11,9 +11,9 @@ import msgspec
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.database.now import database_now
 from shared.jobs.ending import end_job
 from shared.jobs.job import ChunkSource, ChunkStatus, JobError, JobStatus
-from shared.jobs.lookup import database_now
 from shared.jobs.order import Order, order_of
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.settings import Settings

@@ -3,9 +3,10 @@
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.database.now import database_now
 from shared.jobs.hints import Hint
 from shared.jobs.job import JobError, JobStatus
-from shared.jobs.lookup import database_now, progress_of
+from shared.jobs.lookup import progress_of
 from shared.jobs.tables import JobRow
 from shared.jobs.view import job_view
 from shared.messaging.actors import DELIVER

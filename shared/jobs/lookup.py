@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.database.now import database_now
 from shared.ids import parse_id
 from shared.jobs.errors import JobNotFound
 from shared.jobs.job import ChunkStatus, JobStatus
@@ -76,11 +76,6 @@ async def progress_of(session: AsyncSession, jobs: Sequence[JobRow]) -> dict[UUI
     sums = {job_id: [int(value) for value in values] for job_id, *values in rows}
     at = await database_now(session)
     return {job.id: _progress(sums.get(job.id, [0, 0, 0, 0]), at) for job in jobs}
-
-
-async def database_now(session: AsyncSession) -> datetime:
-    """When the transaction began, by the database's clock: the only one that leases go by."""
-    return cast(datetime, await session.scalar(select(func.now())))
 
 
 def _progress(sums: list[int], at: datetime) -> Progress:

@@ -12,11 +12,11 @@ import msgspec
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.database.now import database_now
 from shared.jobs.claims import ChunkClaim, Claim, StepClaim, holds_chunk, lock_job
 from shared.jobs.ending import end_job
 from shared.jobs.hints import Hint
 from shared.jobs.job import ENDED, ChunkStatus, JobError, JobStatus, PlannedChunk, part_key, result_key
-from shared.jobs.lookup import database_now
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
 from shared.settings import Settings

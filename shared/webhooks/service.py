@@ -7,13 +7,14 @@ the database's, so that no worker's clock matters.
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import Tenant
+from shared.database.now import database_now
 from shared.settings import Settings
 from shared.webhooks.delivery import Attempt, DeliveryStatus, Outcome
 from shared.webhooks.event import encode_event
@@ -38,7 +39,7 @@ async def record_event(
 
     The body is fixed here: every attempt sends the same bytes under the same id.
     """
-    now = await _now(session)
+    now = await database_now(session)
     delivery = DeliveryRow(
         tenant_id=tenant_id,
         job_id=job_id,
@@ -61,7 +62,7 @@ async def claim_attempt(session: AsyncSession, delivery_id: UUID, settings: Sett
     Returns:
         None where there is nothing to do: delivered, not due yet, or another worker's.
     """
-    now = await _now(session)
+    now = await database_now(session)
     free = or_(DeliveryRow.lease_until.is_(None), DeliveryRow.lease_until <= now)
     found = await session.execute(
         select(DeliveryRow, Tenant.webhook_salt)
@@ -157,8 +158,3 @@ def _what_follows(attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
     if delay_s is None or outcome.is_refused:
         return {"status": DeliveryStatus.FAILED}
     return {"next_attempt_at": func.now() + timedelta(seconds=delay_s)}
-
-
-async def _now(session: AsyncSession) -> datetime:
-    """The time at which the transaction began, by the database's clock."""
-    return cast(datetime, await session.scalar(select(func.now())))
