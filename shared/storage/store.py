@@ -15,6 +15,7 @@ import io
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -28,6 +29,7 @@ from typing_extensions import Buffer
 from shared.errors import OperatorError, TooLarge
 
 PIECE_BYTES = 4 * 1024 * 1024  # what is read, and uploaded, at a time
+_HASHED_BESIDE_BYTES = 256 * 1024  # smaller pieces are hashed sooner than handed to a thread
 
 
 class ObjectMissing(OperatorError):
@@ -115,8 +117,10 @@ class Storage:
             copy.seek(0)
             return os.dup(copy.fileno())
 
-    def reader(self, key: str) -> "ObjectReader":
-        """The object as a file to read and seek in, for code that blocks."""
+    def reader(self, key: str) -> io.RawIOBase:
+        """The object as a file to read and seek in, for code that blocks; to be closed."""
+        if self._folder is not None:  # by way of the store every byte would be copied twice more
+            return io.FileIO(self._folder / key)
         return ObjectReader(self._store, key)
 
     def writer(self, key: str) -> "ObjectWriter":
@@ -177,12 +181,43 @@ class ObjectReader(io.RawIOBase):
         return piece.to_bytes()
 
 
+class _DigestBeside:
+    """A SHA-256 that is computed while the bytes are written: hashing takes about as long as writing."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._thread = ThreadPoolExecutor(1)  # started with the first large piece
+        self._pending: Future[None] | None = None
+
+    def update(self, data: bytes) -> None:
+        """Add to the end."""
+        self._settle()
+        if len(data) < _HASHED_BESIDE_BYTES:
+            self._digest.update(data)
+        else:
+            self._pending = self._thread.submit(self._digest.update, data)
+
+    def hexdigest(self) -> str:
+        """Of all that was added."""
+        self._settle()
+        return self._digest.hexdigest()
+
+    def finish(self) -> None:
+        """No more will be added."""
+        self._thread.shutdown()
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
+
+
 class ObjectWriter(io.RawIOBase):
     """Writes an object in order; nothing of it is seen before `close`."""
 
     def __init__(self, store: ObjectStore, key: str) -> None:
         self._sink = obstore.open_writer(store, key, buffer_size=PIECE_BYTES, max_concurrency=2)
-        self._digest = hashlib.sha256()
+        self._digest = _DigestBeside()
         self._size = 0
 
     def writable(self) -> bool:
@@ -196,8 +231,8 @@ class ObjectWriter(io.RawIOBase):
     def write(self, piece: Buffer) -> int:
         """Add to the end."""
         data = bytes(piece)
-        self._sink.write(data)
         self._digest.update(data)
+        self._sink.write(data)
         self._size += len(data)
         return len(data)
 
@@ -205,12 +240,14 @@ class ObjectWriter(io.RawIOBase):
         """Make the object appear, whole."""
         if not self.closed:
             super().close()
+            self._digest.finish()
             self._sink.close()
 
     def abandon(self) -> None:
         """Forget what was written: half a file must never become the object."""
         if not self.closed:
             super().close()
+            self._digest.finish()
             del self._sink  # the store removes the unfinished upload
 
     def written(self) -> Written:

@@ -1,7 +1,10 @@
 """`python -m workers.jobs`: plans jobs, runs their chunks, finishes them."""
 
 import os
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from importlib.abc import MetaPathFinder
 
 from shared.database.engine import Database
 from shared.logs import configure_logs
@@ -20,6 +23,7 @@ def main() -> None:
     """Work until a signal says stop."""
     settings = Settings.from_env(os.environ)
     configure_logs(settings, "batch")
+    sys.meta_path.insert(0, _NoPandas())
     template = HostTemplate()
     template.start()
     broker = connect_broker(settings)
@@ -30,6 +34,7 @@ def main() -> None:
         storage=storage,
         messenger=Messenger(broker),
         hosts=HostPool(template, storage, size=settings.job_threads, load_timeout_s=settings.load_timeout_s),
+        threads=ThreadPoolExecutor(settings.job_threads),
         stopping=threading.Event(),
     )
     declare_actors(broker, context)
@@ -41,6 +46,18 @@ def main() -> None:
         close=context.database.close,
     )
     template.close()
+
+
+class _NoPandas(MetaPathFinder):
+    """Keeps pyarrow from importing pandas for a look at its first array: 40 MB and half a second for nothing.
+
+    It copes without, and only model hosts have a use for data frames.
+    """
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:  # noqa: ARG002
+        """Refuse one module; leave the others to others."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Last step of a job: one output of all parts. And what is left to do when a job has ended: sweeping up."""
 
-import asyncio
 from typing import BinaryIO, cast
 from uuid import UUID
 
@@ -35,7 +34,7 @@ async def _join(context: JobContext, claim: StepClaim, keys: list[str]) -> None:
     key = result_key(claim.job_id, fence=claim.fence)
 
     async def work(sign: StopSign) -> Written:
-        return await asyncio.to_thread(_joined, context, claim, keys=keys, key=key, sign=sign)
+        return await context.in_thread(_joined, context, claim, keys=keys, key=key, sign=sign)
 
     async def record(session: AsyncSession, written: Written) -> list[Hint] | None:
         return await record_result(session, claim, written, settings=context.settings)
@@ -45,9 +44,10 @@ async def _join(context: JobContext, claim: StepClaim, keys: list[str]) -> None:
 
 
 def _joined(context: JobContext, claim: StepClaim, *, keys: list[str], key: str, sign: StopSign) -> Written:
-    job_input = open_input(context.open(claim.order.input_key, sign), claim.order)
-    with context.storage.writer(key) as sink:
-        job_input.output().join(context.open_each(keys, sign), cast(BinaryIO, sink))
+    storage, order = context.storage, claim.order
+    with context.open(order.input_key, sign) as file, storage.writer(key) as sink:
+        output = open_input(file, order).output()
+        output.join(context.open_each(keys, sign), cast(BinaryIO, sink))
     return sink.written()
 
 

@@ -79,6 +79,11 @@ class StoppableFile(io.RawIOBase):
         self._sign.check()
         return self._file.read(size) or b""
 
+    def close(self) -> None:
+        """Close the file itself too."""
+        self._file.close()
+        super().close()
+
 
 async def hold(
     work: Coroutine[Any, Any, T],

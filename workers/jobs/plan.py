@@ -1,6 +1,5 @@
 """First step of a job: does the file fit the model, and where can it be cut?"""
 
-import asyncio
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +25,7 @@ async def plan_job(context: JobContext, job_id: UUID) -> None:
         return
 
     async def work(sign: StopSign) -> list[PlannedChunk]:
-        return await asyncio.to_thread(_chunks, context, claim, sign)
+        return await context.in_thread(_chunks, context, claim, sign)
 
     async def record(session: AsyncSession, chunks: list[PlannedChunk]) -> list[Hint]:
         return await record_plan(session, claim, chunks)
@@ -35,5 +34,5 @@ async def plan_job(context: JobContext, job_id: UUID) -> None:
 
 
 def _chunks(context: JobContext, claim: StepClaim, sign: StopSign) -> list[PlannedChunk]:
-    file = context.open(claim.order.input_key, sign)
-    return plan_chunks(open_input(file, claim.order), chunk_bytes=context.settings.chunk_bytes)
+    with context.open(claim.order.input_key, sign) as file:
+        return plan_chunks(open_input(file, claim.order), chunk_bytes=context.settings.chunk_bytes)

@@ -1,6 +1,5 @@
 """Second step of a job, once a chunk: predict its rows in a model host and publish a part of the output."""
 
-import asyncio
 from contextlib import closing
 from typing import BinaryIO, cast
 from uuid import UUID
@@ -56,16 +55,17 @@ class ChunkRun:
         """Write the part; its size in bytes."""
         async with self._context.hosts.lend(self._claim.order) as host:
             sign.press = host.kill
-            return await asyncio.to_thread(self._write_part, host, sign)
+            return await self._context.in_thread(self._write_part, host, sign)
 
     def _write_part(self, host: HostProcess, sign: StopSign) -> int:
         order = self._claim.order
-        job_input = open_input(self._context.open(order.input_key, sign), order)
-        try:
-            with self._context.storage.writer(self.key) as sink:
-                self._write_rows(host, job_input, cast(BinaryIO, sink))
-        except RowsRefused as refusal:
-            raise self._located(refusal, job_input) from refusal
+        with self._context.open(order.input_key, sign) as file:
+            job_input = open_input(file, order)
+            try:
+                with self._context.storage.writer(self.key) as sink:
+                    self._write_rows(host, job_input, cast(BinaryIO, sink))
+            except RowsRefused as refusal:
+                raise self._located(refusal, job_input) from refusal
         return sink.written().size_bytes
 
     def _write_rows(self, host: HostProcess, job_input: JobInput, sink: BinaryIO) -> None:
