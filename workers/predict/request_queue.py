@@ -20,6 +20,8 @@ from workers.predict.redis_clock import RedisClock
 
 ENTRIES_AT_A_TIME = 8
 TAKE_WAIT_MS = 1000
+PENDING_AT_A_TIME = 64  # entries that were taken and not answered, looked at in one go
+LOST_AFTER_MS = 1000  # an entry of our own that is not in our hands: the answer that brought it was lost
 
 EntryId = bytes
 Entry = tuple[EntryId, dict[bytes, bytes]]
@@ -46,6 +48,7 @@ class RequestQueue:
     def __init__(self, redis: Redis, clock: RedisClock, *, version_id: UUID, worker_id: str) -> None:
         self._redis, self._clock = redis, clock
         self._stream, self._worker_id = request_stream(version_id), worker_id
+        self._in_hand: set[EntryId] = set()
 
     async def open(self) -> None:
         """See to it that the stream and its group are there; what already waits in it counts."""
@@ -70,27 +73,40 @@ class RequestQueue:
         return self._unpack(_entries(answer))
 
     async def adopt(self, living: Collection[str]) -> Work:
-        """Take over the entries of workers that are not among the living."""
+        """Take over the entries of workers that are not among the living, and our own that were lost.
+
+        Redis may have given us entries in an answer that never arrived, or have gone away before ours did.
+        """
         adopted: list[Entry] = []
         for consumer in await self._redis.xinfo_consumers(self._stream, GROUP):
             name = consumer["name"].decode()
-            if name in living or name == self._worker_id:
-                continue
-            if consumer["pending"] == 0:
+            if name == self._worker_id:
+                adopted += await self._claim(name, idle_ms=LOST_AFTER_MS)
+            elif name not in living and consumer["pending"] == 0:
                 await self._redis.xgroup_delconsumer(self._stream, GROUP, name)
-            else:
-                adopted += await self._claim(name)
+            elif name not in living:
+                adopted += await self._claim(name, idle_ms=0)
         return self._unpack(adopted)
 
-    async def _claim(self, consumer: str) -> list[Entry]:
+    async def _claim(self, consumer: str, *, idle_ms: int) -> list[Entry]:
         pending: Any = await self._redis.xpending_range(
-            self._stream, GROUP, min="-", max="+", count=ENTRIES_AT_A_TIME, consumername=consumer
+            self._stream,
+            GROUP,
+            min="-",
+            max="+",
+            count=PENDING_AT_A_TIME,
+            consumername=consumer,
+            idle=idle_ms,
         )
-        if not pending:
+        ids = [entry["message_id"] for entry in pending if entry["message_id"] not in self._in_hand]
+        if not ids:
             return []
-        ids = [entry["message_id"] for entry in pending]
-        claimed: Any = await self._redis.xclaim(self._stream, GROUP, self._worker_id, 0, ids)
+        claimed: Any = await self._redis.xclaim(self._stream, GROUP, self._worker_id, idle_ms, ids)
         return list(claimed)
+
+    def put_down(self, work: Work) -> None:
+        """Nothing more is done for the work: what of it was not answered is lost, and will be adopted."""
+        self._in_hand.difference_update(work.entry_ids)
 
     async def answer(self, replies: Iterable[tuple[Taken, Reply]], done: Sequence[EntryId]) -> None:
         """Send the replies and let go of the entries whose requests are all answered."""
@@ -114,6 +130,7 @@ class RequestQueue:
         work = Work([], [])
         for entry_id, fields in entries:
             work.entry_ids.append(entry_id)
+            self._in_hand.add(entry_id)
             if fields:  # an entry that was deleted while it was pending comes without any
                 work.requests.extend(self._requests(entry_id, fields[ENTRY_FIELD]))
         return work

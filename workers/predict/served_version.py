@@ -78,6 +78,12 @@ class ServedVersion:
         """Call the model for all of the work that somebody still waits for."""
         if not work.entry_ids:
             return
+        try:
+            await self._answer_all(work)
+        finally:
+            self._queue.put_down(work)
+
+    async def _answer_all(self, work: Work) -> None:
         self.last_used = now = time.monotonic()
         alive = [taken for taken in work.requests if taken.deadline > now]
         calls = list(plan_calls(alive, max_rows=self._max_batch_rows))
