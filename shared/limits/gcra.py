@@ -1,0 +1,48 @@
+"""The generic cell rate algorithm (GCRA), which a Redis script can take in as its first lines.
+
+A limit lets `burst` requests through at once, and one more each `interval_us`. All that it keeps is one
+number: when it will be full again, if nobody takes from it until then (the theoretical arrival time).
+
+Redis keys:
+
+    limit:{name}:{who}    string, that time in microseconds of Redis's own clock. Written by the script that
+                          takes; expires when the limit is full again, as no key means a full one.
+
+Source: ITU-T I.371, annex A. Times are whole microseconds: Lua's numbers hold them exactly up to 2**53.
+"""
+
+from typing import Final
+
+# take(key, now_us, wanted, burst, interval_us) -> granted, remaining, reset_us, retry_us
+#   granted    0..wanted: as many as fit
+#   remaining  how many more would fit now
+#   reset_us   until the limit is full again
+#   retry_us   until the next one fits; 0 if all were granted
+# With wanted = 0 it only looks, and writes nothing.
+TAKE_LUA: Final = """
+local function take(key, now_us, wanted, burst, interval_us)
+    local full_us = burst * interval_us
+    local tat = tonumber(redis.call('GET', key)) or now_us
+    -- Not past a whole refill, or a clock set back or a limit made smaller would lock everybody out.
+    tat = math.min(math.max(tat, now_us), now_us + full_us)
+    local fits = math.floor((now_us + full_us - tat) / interval_us)
+    local granted = math.min(wanted, fits)
+    if granted > 0 then
+        tat = tat + granted * interval_us
+        local ttl_ms = math.ceil((tat - now_us) / 1000)
+        -- Written out: Lua would round a number this long to 14 digits.
+        redis.call('SET', key, string.format('%.0f', tat), 'PX', string.format('%.0f', ttl_ms))
+    end
+    local retry_us = 0
+    if granted < wanted then
+        retry_us = tat + interval_us - full_us - now_us
+    end
+    return granted, fits - granted, tat - now_us, retry_us
+end
+"""
+
+# Redis's clock, as `take` wants it: the only one that all processes of the platform share.
+NOW_US_LUA: Final = """
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+"""

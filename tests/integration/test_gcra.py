@@ -1,0 +1,73 @@
+"""The rate algorithm in a real Redis, with a clock that the test sets."""
+
+import pytest
+
+from shared.limits.gcra import NOW_US_LUA, TAKE_LUA
+
+NOW_US = 1_800_000_000_000_001  # a time of 2027, whose last digit must not be lost
+
+# A limit of 3 at once, and one more each second.
+TAKE = TAKE_LUA + "return {take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), 3, 1000000)}"
+
+
+@pytest.fixture
+def take(redis):
+    async def taken(wanted: int, *, after_us: int = 0) -> tuple[int, ...]:
+        return tuple(await redis.eval(TAKE, 1, "limit:test:somebody", NOW_US + after_us, wanted))
+
+    return taken
+
+
+async def test_a_burst_fits_and_no_more(take):
+    answers = [await take(1) for _ in range(4)]
+
+    assert answers == [
+        (1, 2, 1_000_000, 0),
+        (1, 1, 2_000_000, 0),
+        (1, 0, 3_000_000, 0),
+        (0, 0, 3_000_000, 1_000_000),
+    ]
+
+
+async def test_as_many_are_granted_as_fit(take):
+    assert await take(5) == (3, 0, 3_000_000, 1_000_000)
+
+
+async def test_one_more_fits_after_each_interval_to_the_microsecond(take):
+    await take(3)
+
+    assert await take(1, after_us=999_999) == (0, 0, 2_000_001, 1)
+    assert await take(1, after_us=1_000_000) == (1, 0, 3_000_000, 0)
+    assert await take(1, after_us=1_000_000) == (0, 0, 3_000_000, 1_000_000)
+
+
+async def test_a_limit_never_holds_more_than_its_burst(take):
+    await take(1)
+
+    assert await take(9, after_us=3600 * 1_000_000) == (3, 0, 3_000_000, 1_000_000)
+
+
+async def test_looking_takes_nothing_and_writes_nothing(take, redis):
+    assert await take(0) == (0, 3, 0, 0)
+    assert await redis.keys() == []
+
+
+async def test_the_key_goes_when_the_limit_is_full_again(take, redis):
+    await take(2)
+
+    assert await redis.get("limit:test:somebody") == str(NOW_US + 2_000_000).encode()
+    assert 0 < await redis.pttl("limit:test:somebody") <= 2_000
+
+
+async def test_a_clock_set_back_locks_nobody_out(take):
+    await take(3, after_us=3600 * 1_000_000)
+
+    assert await take(1) == (0, 0, 3_000_000, 1_000_000)
+
+
+async def test_the_time_is_that_of_redis(redis):
+    seconds, _ = await redis.time()
+
+    now_us = await redis.eval(NOW_US_LUA + "return now_us", 0)
+
+    assert seconds <= now_us // 1_000_000 <= seconds + 60
