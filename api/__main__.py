@@ -16,6 +16,7 @@ from litestar import Litestar
 from api.app import create_app
 from shared.errors import OperatorError
 from shared.logs import configure_logs
+from shared.pandas_kept_out import keep_pandas_out
 from shared.settings import Settings
 
 FINISH_WITHIN_S = 30  # what requests in flight get, once nobody new is let in
@@ -101,6 +102,7 @@ def main() -> None:
     try:
         settings = Settings.from_env(os.environ)
         configure_logs(settings, "api")
+        keep_pandas_out()
         serve(settings)
     except OperatorError as error:
         sys.exit(f"api: {error}")

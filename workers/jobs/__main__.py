@@ -1,15 +1,14 @@
 """`python -m workers.jobs`: plans jobs, runs their chunks, finishes them."""
 
 import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from importlib.abc import MetaPathFinder
 
 from shared.database.engine import Database
 from shared.logs import configure_logs
 from shared.messaging.actors import JOBS_QUEUE
 from shared.messaging.broker import Messenger, connect_broker
+from shared.pandas_kept_out import keep_pandas_out
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.dramatiq_worker import run_worker
@@ -23,7 +22,7 @@ def main() -> None:
     """Work until a signal says stop."""
     settings = Settings.from_env(os.environ)
     configure_logs(settings, "batch")
-    sys.meta_path.insert(0, _NoPandas())
+    keep_pandas_out()
     template = HostTemplate()
     template.start()
     broker = connect_broker(settings)
@@ -46,18 +45,6 @@ def main() -> None:
         close=context.database.close,
     )
     template.close()
-
-
-class _NoPandas(MetaPathFinder):
-    """Keeps pyarrow from importing pandas for a look at its first array: 40 MB and half a second for nothing.
-
-    It copes without, and only model hosts have a use for data frames.
-    """
-
-    def find_spec(self, name: str, path: object, target: object = None) -> None:  # noqa: ARG002
-        """Refuse one module; leave the others to others."""
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
 
 
 if __name__ == "__main__":
