@@ -19,8 +19,9 @@ from multipart import (
     parse_options_header,
 )
 
-from api.request_body import body_pieces, field_error, refuse_beyond
+from api.request_body import body_pieces, refuse_beyond
 from shared.errors import FieldError, InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
+from shared.json_body import field_error
 from shared.storage.store import Storage, Written
 
 T = TypeVar("T")

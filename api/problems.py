@@ -18,9 +18,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from api.request_body import field_error
 from shared import errors
 from shared.errors import FieldError, PlatformError
+from shared.json_body import field_error
 
 log = structlog.get_logger()
 

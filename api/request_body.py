@@ -1,21 +1,13 @@
 """The body of a request: JSON up to the route's `request_max_body_size`, or a stream for big files."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Any
 
-import msgspec
 from litestar import Request
 from litestar.types import Empty
 
-from shared.errors import FieldError, InvalidInput, MalformedRequest, TooLarge
-
-T = TypeVar("T")
-
-
-class MalformedJson(MalformedRequest):
-    """The body is not JSON. The text says where it stops being so."""
-
-    code = "malformed_json"
+from shared.errors import MalformedRequest, TooLarge
+from shared.json_body import decode_json
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -30,47 +22,6 @@ class JsonRequest(Request[Any, Any, Any]):
         if self._json is Empty:
             self._json = decode_json(await self.body())
         return self._json
-
-
-def decode_json(body: bytes) -> Any:
-    """Decode a body.
-
-    Raises:
-        MalformedJson: it is empty, not JSON, not UTF-8, or nested too deeply.
-    """
-    return _decode(_decode_any, body)
-
-
-def decode_json_as(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
-    """Decode a body that must have the shape of the decoder's type.
-
-    Raises:
-        MalformedJson: it is not JSON at all.
-        InvalidInput: it is JSON of another shape; the error says where.
-    """
-    try:
-        return _decode(decoder.decode, body)
-    except msgspec.ValidationError as error:
-        fault = field_error(error)
-        raise InvalidInput(f"the body does not fit: {fault.message}", [fault]) from error
-
-
-_decode_any = msgspec.json.Decoder().decode
-
-
-def _decode(decode: "Callable[[bytes], T]", body: bytes) -> T:
-    if not body:
-        raise MalformedJson("the body is empty; a JSON object is needed")
-    try:
-        return decode(body)
-    except msgspec.ValidationError:
-        raise
-    except UnicodeDecodeError as error:
-        raise MalformedJson(f"the body is not UTF-8: {error.reason}") from error
-    except msgspec.DecodeError as error:
-        raise MalformedJson(f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise MalformedJson("the body is nested too deeply") from error
 
 
 class BodyCut(MalformedRequest):
@@ -132,13 +83,3 @@ async def body_pieces(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
         if event["body"]:
             yield event["body"]
         more = event["more_body"]
-
-
-def field_error(error: msgspec.ValidationError) -> FieldError:
-    """Where a value did not fit, as a JSON pointer, and why.
-
-    The text of msgspec ends in a path such as "- at `$.items[2].name`".
-    """
-    message, _, path = str(error).partition(" - at `$")
-    pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
-    return FieldError(message=message, pointer=pointer)

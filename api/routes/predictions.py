@@ -15,10 +15,11 @@ from msgspec import UNSET, Meta, UnsetType
 from api.auth import caller_of
 from api.predictor import Prediction, Predictor
 from api.prefer import preferred_wait_s
-from api.request_body import JsonRequest, decode_json_as, whole_body
+from api.request_body import JsonRequest, whole_body
 from api.request_context import QUIET
 from shared.errors import MalformedRequest
 from shared.ids import new_id
+from shared.json_body import decode_json_as
 
 Row = dict[str, Any] | list[Any]
 
