@@ -17,6 +17,8 @@ from shared.errors import FieldError, InvalidInput
 from shared.predictions.wire import encode
 
 MAX_ERRORS = 20  # told in one answer; the first few say it all
+_NAME_SHOWN = 80  # characters of a name that the sender made up
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 TAKEN_IN_ORDER = (
     "the model knows no column names (it was trained on a bare array): "
@@ -52,11 +54,14 @@ def _as_float(value: Any) -> float:
 
 
 def _as_int(value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    raise TypeError("a whole number")
+    if value is None:
+        return None
+    if not isinstance(value, bool | int) and not (isinstance(value, float) and value.is_integer()):
+        raise TypeError("a whole number")
+    whole = int(value)
+    if not INT64_MIN <= whole <= INT64_MAX:
+        raise OverflowError
+    return whole
 
 
 def _as_bool(value: Any) -> bool | None:
@@ -71,7 +76,8 @@ def _as_text(value: Any) -> str | None:
     raise TypeError("text")
 
 
-_COERCE: dict[Datatype, Callable[[Any], Any]] = {
+# A value of JSON as one of the datatype. TypeError says what was expected; OverflowError: it is too large.
+COERCE: dict[Datatype, Callable[[Any], Any]] = {
     Datatype.FP64: _as_float,
     Datatype.INT64: _as_int,
     Datatype.BOOL: _as_bool,
@@ -88,7 +94,7 @@ class RowReader:
         self._named = signature.named
         self._width = len(self._names)
         self._matrix = signature.layout is Layout.MATRIX
-        self._coerce = [_COERCE[column.datatype] for column in signature.inputs]
+        self._coerce = [COERCE[column.datatype] for column in signature.inputs]
         self._pack = struct.Struct(f"<{self._width}d").pack
 
     def read(self, rows: Sequence[Any]) -> ReadRows:
@@ -144,10 +150,8 @@ class RowReader:
         return values, warnings + self._ignored(rows[0], names)
 
     def _ignored(self, row: NamedRow, names: Sequence[str]) -> tuple[str, ...]:
-        if len(row) == len(names):
-            return ()
-        extra = ", ".join(repr(name) for name in list(row)[: MAX_ERRORS + self._width] if name not in names)
-        return (f"not inputs of the model, and ignored: {extra}",)
+        known = set(names)
+        return ignored_columns([] if len(row) == len(known) else [name for name in row if name not in known])
 
     def _check_array(self, row: Any, number: int) -> None:
         if not isinstance(row, list | tuple):
@@ -166,7 +170,7 @@ class RowReader:
         faults: list[FieldError] = []
         for number, row in enumerate(rows):
             for column, coerce, value in zip(self._columns, self._coerce, row, strict=True):
-                fault = _fault(column, coerce, value)
+                fault = fault_of(column, coerce, value)
                 if fault is not None:
                     faults.append(FieldError(message=fault, column=column.name, row=number))
                 if len(faults) == MAX_ERRORS:
@@ -174,7 +178,16 @@ class RowReader:
         return faults
 
 
-def _fault(column: Column, coerce: Callable[[Any], Any], value: Any) -> str | None:
+def ignored_columns(extra: Sequence[str]) -> tuple[str, ...]:
+    """What the sender of columns that the model does not know is told."""
+    if not extra:
+        return ()
+    told = ", ".join(repr(name[:_NAME_SHOWN]) for name in extra[:MAX_ERRORS])
+    return (f"not inputs of the model, and ignored: {told}",)
+
+
+def fault_of(column: Column, coerce: Callable[[Any], Any], value: Any) -> str | None:
+    """What is wrong with a value, for its sender; None if it fits."""
     try:
         coerce(value)
     except TypeError as expected:

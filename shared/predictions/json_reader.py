@@ -1,0 +1,205 @@
+"""From a JSON body to the bytes that a model host reads.
+
+For each version a decoder is compiled from its signature: it knows the column names and their types, so
+that a body which fits is decoded and checked in one go, in C. A body that does not fit so closely is read
+anew by the general way, which takes what is merely unusual, and says of the rest what is wrong and where.
+Whatever both can read, they read to the same bytes.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Sequence
+from types import GenericAlias
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import astuple
+
+from shared.catalog.verdict import Column, Datatype, Layout, Signature
+from shared.errors import MalformedRequest
+from shared.json_body import decode_json_as
+from shared.predictions.predict_body import DEFAULT_OUTPUTS, PredictBody, StickyKey, VersionNumber
+from shared.predictions.rows import INT64_MAX, INT64_MIN, ReadRows, RowReader
+from shared.predictions.wire import encode
+
+MAX_COMPILED_COLUMNS: Final = 1000  # making a decoder takes 20 us a column, on the event loop
+
+Outputs = tuple[Literal["label", "probabilities"], ...]
+Values = tuple[Any, ...]  # of one row, in the model's order
+
+_TYPES: dict[Datatype, Any] = {
+    Datatype.FP64: float | None,
+    Datatype.INT64: Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | None,
+    Datatype.BOOL: bool | None,
+    Datatype.BYTES: str | None,
+}
+# What a decoder or a packer raises for a body that is not quite what it was made for. msgspec's errors and
+# those of Unicode are ValueErrors.
+_NOT_QUITE = (ValueError, TypeError, OverflowError, RecursionError, struct.error)
+
+
+class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The rows to predict: `input` for one, `inputs` for several.
+
+    A row is an object with the model's column names, or an array in the model's order. Requests of one
+    `key` go to the same version.
+    """
+
+    input: dict[str, Any] | list[Any] | UnsetType = UNSET
+    inputs: list[dict[str, Any] | list[Any]] | UnsetType = UNSET
+    version: VersionNumber | None = None
+    outputs: Outputs = DEFAULT_OUTPUTS
+    key: StickyKey | None = None
+
+    @property
+    def single(self) -> bool:
+        """One row was sent as such, and is answered as such."""
+        return not isinstance(self.input, UnsetType)
+
+    def rows(self) -> list[Any]:
+        """All rows.
+
+        Raises:
+            MalformedRequest: neither field was given, or both.
+        """
+        if isinstance(self.input, UnsetType) and not isinstance(self.inputs, UnsetType):
+            return self.inputs
+        if not isinstance(self.input, UnsetType) and isinstance(self.inputs, UnsetType):
+            return [self.input]
+        raise MalformedRequest('send either `{"input": {…}}` (one row) or `{"inputs": [{…}, …]}` (rows)')
+
+
+class _Version(msgspec.Struct, gc=False):
+    version: int | None = None
+
+
+_general = msgspec.json.Decoder(PredictRequest)
+_only_version = msgspec.json.Decoder(_Version)
+
+
+def asked_version(body: bytes) -> int | None:
+    """The version that a JSON body asks for, whatever else is wrong with it; None if it names none."""
+    try:
+        return _only_version.decode(body).version
+    except _NOT_QUITE:
+        return None
+
+
+class JsonReader:
+    """Reads JSON bodies for one signature. Threads may share it."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._rows = RowReader(signature)
+        self._decode = _compile(signature)
+        self._pack = _matrix_packer(signature) if signature.layout is Layout.MATRIX else _Table(signature)
+
+    def read(self, body: bytes) -> PredictBody:
+        """Everything that a body says.
+
+        Raises:
+            MalformedJson, MalformedRequest, InvalidInput, InputMismatch: it cannot be answered; says why.
+        """
+        try:
+            return self._read_fitting(body)
+        except _NOT_QUITE:
+            return self.read_generally(body)
+
+    def _read_fitting(self, body: bytes) -> PredictBody:
+        asked = self._decode(body)
+        row = asked.input
+        if row is UNSET:
+            rows = _uniform(asked.inputs)
+            read = ReadRows(self._pack(rows), len(rows))
+            return PredictBody(read, False, asked.version, asked.outputs, asked.key)
+        if asked.inputs is not UNSET:
+            raise TypeError
+        read = ReadRows(self._pack((row if type(row) is tuple else astuple(row),)), 1)
+        return PredictBody(read, True, asked.version, asked.outputs, asked.key)
+
+    def read_generally(self, body: bytes) -> PredictBody:
+        """As `read`, without what was compiled: the same, only slower, and it knows what is wrong."""
+        asked = decode_json_as(_general, body)
+        read = self._rows.read(asked.rows())
+        return PredictBody(read, asked.single, asked.version, asked.outputs, asked.key)
+
+
+def _uniform(rows: Any) -> Sequence[Values]:
+    """The rows as tuples, if they are all objects or all arrays. A mixture fails in one way or another."""
+    if not rows:
+        raise TypeError
+    return rows if type(rows[0]) is tuple else list(map(astuple, rows))
+
+
+def _compile(signature: Signature) -> Callable[[bytes], Any]:
+    """The decoder of bodies that fit; one that takes nothing where none can be made."""
+    if len(signature.inputs) > MAX_COMPILED_COLUMNS:
+        return _take_nothing
+    types = [_type_of(column, signature.layout) for column in signature.inputs]
+    try:
+        row = _row_type(signature.inputs, types)
+    except ValueError:  # names that need escapes in JSON, or stand for two columns
+        return _take_nothing
+    return msgspec.json.Decoder(_body_type(row | GenericAlias(tuple, tuple(types)))).decode
+
+
+def _take_nothing(_: bytes) -> Any:
+    raise TypeError
+
+
+def _type_of(column: Column, layout: Layout) -> Any:
+    return _TYPES[Datatype.FP64 if layout is Layout.MATRIX else column.datatype]
+
+
+def _row_type(columns: Sequence[Column], types: Sequence[Any]) -> Any:
+    """A struct whose fields f0, f1, … are the columns."""
+    names = {f"f{at}": column.name for at, column in enumerate(columns)}
+    return msgspec.defstruct(
+        "Row",
+        list(zip(names, types, strict=True)),
+        rename=names,
+        forbid_unknown_fields=True,
+        frozen=True,
+        gc=False,
+    )
+
+
+def _body_type(row: Any) -> type[msgspec.Struct]:
+    fields = [
+        ("input", row | UnsetType, UNSET),
+        ("inputs", list[row] | UnsetType, UNSET),
+        ("version", VersionNumber | None, None),
+        ("outputs", Outputs, DEFAULT_OUTPUTS),
+        ("key", StickyKey | None, None),
+    ]
+    return msgspec.defstruct("Body", fields, forbid_unknown_fields=True, frozen=True, gc=False)
+
+
+def _matrix_packer(signature: Signature) -> Callable[[Sequence[Values]], bytes]:
+    pack = struct.Struct(f"<{len(signature.inputs)}d").pack
+
+    def pack_rows(rows: Sequence[Values]) -> bytes:
+        try:
+            return pack(*rows[0]) if len(rows) == 1 else b"".join([pack(*row) for row in rows])
+        except struct.error:  # a null
+            return b"".join([pack(*map(_missing_as_nan, row)) for row in rows])
+
+    return pack_rows
+
+
+class _Table:
+    """Packs rows as a table: column by column."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._floats = [at for at, column in enumerate(signature.inputs) if column.datatype is Datatype.FP64]
+
+    def __call__(self, rows: Sequence[Values]) -> bytes:
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for at in self._floats:
+            if None in columns[at]:
+                columns[at] = [_missing_as_nan(value) for value in columns[at]]
+        return encode(columns)
+
+
+def _missing_as_nan(value: Any) -> Any:
+    return math.nan if value is None else value
