@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str  # redis://… or unix://…: the real-time path and invalidation messages
     storage_url: str  # file:///folder or s3://bucket/prefix
     broker_redis_url: str = ""  # jobs and webhooks; empty: database 1 of `redis_url`
+    cache_redis_url: str = ""  # cached predictions; empty: `redis_url`
     secret_key: Secret  # signs access tokens and derives webhook secrets
 
     # Who may reach it
@@ -101,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             settings,
             broker_redis_url=settings.broker_redis_url or _with_redis_database(settings.redis_url, 1),
+            cache_redis_url=settings.cache_redis_url or settings.redis_url,
             public_url=(settings.public_url or f"http://localhost:{settings.port}").rstrip("/"),
         )
 
