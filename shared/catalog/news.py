@@ -7,15 +7,12 @@ from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from shared.background import end_tasks
 from shared.catalog.messages import CATALOG_CHANNEL
 from shared.ids import parse_id
+from shared.messaging.subscriber import Subscriber
 
 log = structlog.get_logger()
-
-_RECONNECT_AFTER_S = 0.5
 
 ModelListener = Callable[[UUID | None], None]
 
@@ -24,19 +21,17 @@ class CatalogNews:
     """One subscription for the process. Messages can be lost: it shortens waits, and decides nothing."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self._subscriber = Subscriber(redis, CATALOG_CHANNEL, hear=self._tell, catch_up=self._tell_all)
         self._listeners: list[ModelListener] = []
         self._watched: dict[UUID, set[asyncio.Event]] = {}
-        self._reader: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to listen."""
-        self._reader = asyncio.create_task(self._read(), name="catalog news")
+        self._subscriber.start()
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._reader is not None:
-            await end_tasks(self._reader)
+        await self._subscriber.close()
 
     def on_model_change(self, listener: ModelListener) -> None:
         """Call `listener` with the id of each model that changed; with None when news may have been lost."""
@@ -58,23 +53,6 @@ class CatalogNews:
             self._watched[version_id].discard(event)
             if not self._watched[version_id]:
                 del self._watched[version_id]
-
-    async def _read(self) -> None:
-        while True:
-            try:
-                await self._follow_channel()
-            except (RedisError, OSError) as error:
-                log.warning("catalog news interrupted", error=str(error))
-                await asyncio.sleep(_RECONNECT_AFTER_S)
-
-    async def _follow_channel(self) -> None:
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-            await channel.subscribe(CATALOG_CHANNEL)
-            self._tell_all()
-            while True:
-                message = await channel.get_message(timeout=30)
-                if message is not None:
-                    self._tell(message["data"].decode())
 
     def _tell(self, text: str) -> None:
         kind, _, spelled = text.partition(":")
