@@ -57,6 +57,7 @@ _NO_BODY = "Object missing required field `data`"  # how Litestar says that a bo
 
 # SQLSTATE codes: something refers to what goes, or what is referred to is gone; a value is taken.
 _CONFLICTS = {"23001", "23503", "23505"}
+_OUTAGE_STATES = ("08", "53", "57P")  # not reachable, full, or starting and stopping
 _DATA_EXCEPTION = "22"  # the class of codes for values that PostgreSQL cannot take
 
 # A server that is away comes back: clients should too.
@@ -205,7 +206,8 @@ def _of_database(error: DBAPIError) -> Finding:
         return Finding(status=409, code="conflict", detail="this conflicts with what is there; look again")
     if state.startswith(_DATA_EXCEPTION):
         return Finding(status=422, code="invalid_input", detail="a value in the request cannot be stored")
-    return _outage() if error.connection_invalidated else _unexpected()
+    is_away = error.connection_invalidated or state.startswith(_OUTAGE_STATES)
+    return _outage() if is_away else _unexpected()
 
 
 def _unexpected() -> Finding:
