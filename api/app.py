@@ -4,9 +4,8 @@ from typing import Any
 
 from litestar import Litestar, Request, Router
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 
-from api.auth import Authentication, RememberedTokens, caller_of
+from api.auth import Authentication, caller_of
 from api.lifespan import lifespan
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
@@ -15,6 +14,7 @@ from api.problems import answer_problem
 from api.request_body import JsonRequest
 from api.request_context import RequestContext
 from api.routes.accounts import accounts_routes
+from api.routes.api_keys import api_keys_routes
 from api.routes.catalog import catalog_routes
 from api.routes.health import health_routes
 from api.routes.jobs import jobs_routes
@@ -26,7 +26,7 @@ from shared.settings import MIB, Settings
 JSON_MAX_BYTES = MIB  # of a body, where the route says nothing else
 
 # What a handler gets by asking for it by name; api/lifespan.py puts it there.
-RESOURCES = ("accounts", "catalog", "database", "messenger", "readiness", "storage")
+RESOURCES = ("accounts", "api_keys", "catalog", "database", "messenger", "readiness", "storage")
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -40,6 +40,7 @@ def create_app(settings: Settings) -> Litestar:
                 "/api/v1",
                 route_handlers=[
                     accounts_routes,
+                    api_keys_routes,
                     catalog_routes,
                     predictions_routes,
                     jobs_routes,
@@ -47,7 +48,7 @@ def create_app(settings: Settings) -> Litestar:
                 ],
             ),
         ],
-        middleware=[DefineMiddleware(Authentication, tokens=RememberedTokens(tokens))],
+        middleware=[Authentication],
         dependencies=_dependencies(settings),
         exception_handlers={Exception: answer_problem},
         lifespan=[lifespan(settings, tokens)],

@@ -6,9 +6,12 @@ from uuid import UUID
 
 from litestar import Litestar
 
+from api.credentials import Credentials
 from api.predictor import Predictor
 from api.readiness import Readiness
 from shared.access.accounts import Accounts
+from shared.access.api_keys import ApiKeys
+from shared.access.messages import follow_keys
 from shared.access.passwords import PasswordHasher
 from shared.access.tokens import AccessTokens
 from shared.catalog.catalog import Catalog
@@ -35,6 +38,9 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         state.messenger = Messenger(connect_broker(settings))
         state.passwords = PasswordHasher()
         state.accounts = Accounts(settings, state.database, passwords=state.passwords, tokens=tokens)
+        state.credentials = Credentials(settings, state.database, tokens)
+        state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)
+        key_news = follow_keys(state.redis, state.credentials)
         state.catalog_news = CatalogNews(state.redis)
         state.catalog = Catalog(state.database, state.redis, storage=state.storage, news=state.catalog_news)
         state.predictor = Predictor(settings, state.database, state.redis)
@@ -42,12 +48,15 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         state.readiness = Readiness(state.database, state.redis, heartbeats=heartbeats)
         state.catalog_news.on_model_change(_forget_routes(state.predictor))
         try:
+            key_news.start()
             state.catalog_news.start()
             await state.predictor.start()
             yield
         finally:
             await state.predictor.close()
             await state.catalog_news.close()
+            await key_news.close()
+            await state.credentials.close()
             state.passwords.close()
             state.messenger.close()
             await state.redis.aclose()

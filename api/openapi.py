@@ -11,11 +11,14 @@ from api.problems import PROBLEM_JSON, Problem
 
 VERSION: Final = "0.1.0"
 
-ANYBODY: Final[list[dict[str, list[str]]]] = [{}]  # for a route's `security`: no token is needed
+# For a route's `security`, where it is not the usual: either of a token and a key.
+ANYBODY: Final[list[dict[str, list[str]]]] = [{}]
+SESSION_ONLY: Final[list[dict[str, list[str]]]] = [{"access_token": []}]
 
 PROBLEM_TEXTS: Final = {
     400: "The request cannot be read.",
-    401: "No access token, or none that is valid.",
+    401: "No access token or API key, or none that is valid.",
+    403: "Known, and may not do this.",
     404: "Not there, or another tenant's.",
     409: "Against the present state; the detail says why.",
     410: "It was there and is gone.",
@@ -47,19 +50,32 @@ def openapi_config() -> OpenAPIConfig:
         version=VERSION,
         summary="Upload a trained model file, get a REST endpoint.",
         description=(
-            "Log in at `auth/login` and send the access token as `Authorization: Bearer …`. Every error is a "
-            "problem (RFC 9457): match on its `code`, never on a text."
+            "Log in at `auth/login` and send the access token as `Authorization: Bearer …`. Programs send an "
+            "API key instead, there or as `X-API-Key`. Every "
+            "error is a problem (RFC 9457): match on its `code`, never on a text."
         ),
         license=License(name="MIT", identifier="MIT"),
         servers=[Server(url="/")],  # wherever the document was read from: its page may ask only there
-        security=[{"access_token": []}],
+        security=[{"access_token": []}, {"api_key": []}],
         components=Components(
             security_schemes={
-                "access_token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+                "access_token": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="An access token of `auth/login`; an API key is taken here as well.",
+                ),
+                "api_key": SecurityScheme(
+                    type="apiKey",
+                    name="X-API-Key",
+                    security_scheme_in="header",
+                    description="An API key, `my_…`, made at `api-keys`.",
+                ),
             }
         ),
         tags=[
             Tag(name="Accounts", description="Register, log in, stay logged in."),
+            Tag(name="API keys", description="For programs, which do not log in."),
             Tag(name="Models", description="Upload models, and decide which version serves."),
             Tag(name="Predictions", description="Answers while the client waits."),
             Tag(name="Jobs", description="Files of rows, predicted in the background."),

@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Accounts
     access_token_ttl_s: Count = 15 * 60
     refresh_token_ttl_s: Count = 30 * 24 * 3600
+    max_api_keys: Count = 100  # of one tenant
+    credential_ttl_s: Seconds = 5.0  # how long a revoked key may work if the message of its end is lost
+    credential_grace_s: Seconds = 60.0  # how long a key known before works while PostgreSQL is away
 
     # Uploads
     upload_max_bytes: Count = 2048 * MIB

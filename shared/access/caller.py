@@ -10,3 +10,4 @@ class Caller(msgspec.Struct, frozen=True):
 
     user_id: UUID
     tenant_id: UUID
+    key_id: UUID | None = None  # of the API key that they came with; None for an access token

@@ -1,4 +1,4 @@
-"""Who uses the platform: tenants, their users, and the refresh tokens that keep users logged in."""
+"""Who uses the platform: tenants, their users, and what they prove themselves with."""
 
 from datetime import datetime
 from uuid import UUID
@@ -40,3 +40,16 @@ class RefreshToken(Identified, Base):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class ApiKeyRow(Identified, Base):
+    """A key that speaks for a user until it is revoked, which deletes it."""
+
+    __tablename__ = "api_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    key_hash: Mapped[str]  # SHA-256 of the whole key, in hexadecimal
+    last4: Mapped[str]  # the key's last characters
+    last_used_at: Mapped[datetime | None]  # to the minute

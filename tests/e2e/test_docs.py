@@ -140,6 +140,20 @@ def test_the_receiver_of_the_webhook_page_verifies_a_real_delivery(reader, free_
         receiver.communicate()
 
 
+def test_a_key_is_made_used_and_revoked_as_the_page_says(reader):
+    token = login(reader, "program@example.com")
+    make, use, look, revoke = blocks("docs/how-to/use-api-keys.md", "bash")
+
+    made = json.loads(reader.types(make, TOKEN=token))
+    promised = json.loads(blocks("docs/how-to/use-api-keys.md", "json")[0])
+    assert made.keys() == promised.keys()
+    empty = '{"items":[],"next_cursor":null}'
+    assert reader.types(use, KEY=made["secret"]) == empty * 2
+    assert json.loads(reader.types(look, TOKEN=token))["items"][0]["last_used_at"] is not None
+    reader.types(revoke, TOKEN=token, ID=made["id"])
+    assert json.loads(reader.types(use.splitlines()[0], KEY=made["secret"]))["code"] == "invalid_api_key"
+
+
 @pytest.mark.parametrize(
     "page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 )

@@ -69,8 +69,16 @@ async def test_what_needs_no_token_says_so(document):
         "/api/v1/auth/refresh",
         "/api/v1/auth/logout",
     }
-    assert document["security"] == [{"access_token": []}]
-    assert document["components"]["securitySchemes"]["access_token"]["scheme"] == "bearer"
+    assert document["security"] == [{"access_token": []}, {"api_key": []}]
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["access_token"]["scheme"] == "bearer"
+    assert (schemes["api_key"]["in"], schemes["api_key"]["name"]) == ("header", "X-API-Key")
+
+
+async def test_what_needs_a_log_in_says_so(document):
+    session_only = {p for _, p, o in operations(document) if o.get("security") == [{"access_token": []}]}
+
+    assert session_only == {"/api/v1/api-keys", "/api/v1/api-keys/{key}"}
 
 
 async def test_uploads_are_described(document):

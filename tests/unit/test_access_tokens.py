@@ -8,7 +8,6 @@ from uuid import UUID
 import jwt
 import pytest
 
-from api.auth import RememberedTokens
 from shared.access.caller import Caller
 from shared.access.tokens import AccessTokens, InvalidToken, TokenExpired
 
@@ -108,22 +107,3 @@ def test_a_changed_payload_is_refused(tokens):
 
     with pytest.raises(InvalidToken):
         tokens.verify(f"{head}.{changed}.{signature}")
-
-
-def test_a_token_that_is_remembered_is_refused_once_it_expires(tokens):
-    remembered = RememberedTokens(tokens)
-    token = resigned(tokens, exp=int(time.time()) + 1).encode()
-    assert remembered.caller(token) == CALLER
-
-    time.sleep(1.1)  # until its time is over: that is what is tested
-
-    with pytest.raises(TokenExpired):
-        remembered.caller(token)
-
-
-def test_a_refused_token_is_not_remembered(tokens):
-    remembered = RememberedTokens(tokens)
-
-    for _ in range(2):
-        with pytest.raises(InvalidToken):
-            remembered.caller(b"nonsense")
