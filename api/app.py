@@ -4,13 +4,16 @@ from typing import Any
 
 from litestar import Litestar, Request, Router
 from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
 
 from api.auth import Authentication, caller_of
+from api.client_address import trusted_networks
 from api.lifespan import lifespan
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
 from api.predict_described import describe_predict
 from api.problems import answer_problem
+from api.rate_limit import LIMITED_BY_METHOD, RateLimiting
 from api.request_body import JsonRequest
 from api.request_context import RequestContext
 from api.routes.accounts import accounts_routes
@@ -46,9 +49,15 @@ def create_app(settings: Settings) -> Litestar:
                     jobs_routes,
                     webhooks_routes,
                 ],
+                opt=LIMITED_BY_METHOD,
             ),
         ],
-        middleware=[Authentication],
+        middleware=[
+            Authentication,
+            DefineMiddleware(
+                RateLimiting, settings=settings, trusted=trusted_networks(settings.trusted_proxies)
+            ),
+        ],
         dependencies=_dependencies(settings),
         exception_handlers={Exception: answer_problem},
         lifespan=[lifespan(settings, tokens)],

@@ -17,6 +17,7 @@ from shared.access.tokens import AccessTokens
 from shared.catalog.catalog import Catalog
 from shared.catalog.news import CatalogNews
 from shared.database.engine import Database
+from shared.limits.limiter import RateLimiter
 from shared.messaging.broker import Messenger, connect_broker
 from shared.messaging.redis import connect_redis
 from shared.predictions.placement import Heartbeats
@@ -41,6 +42,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         state.credentials = Credentials(settings, state.database, tokens)
         state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)
         key_news = follow_keys(state.redis, state.credentials)
+        state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
         state.catalog_news = CatalogNews(state.redis)
         state.catalog = Catalog(state.database, state.redis, storage=state.storage, news=state.catalog_news)
         state.predictor = Predictor(settings, state.database, state.redis)
@@ -57,6 +59,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
             await state.catalog_news.close()
             await key_news.close()
             await state.credentials.close()
+            await state.rate_limiter.close()
             state.passwords.close()
             state.messenger.close()
             await state.redis.aclose()

@@ -25,6 +25,7 @@ PROBLEM_TEXTS: Final = {
     413: "Too large; the detail names the limit.",
     415: "A content type or format that is not read here.",
     422: "Readable, and does not fit; `errors` says where.",
+    429: "More requests than the caller may make; come back after `Retry-After` seconds.",
     503: "Saturated, loading or draining; come back after `Retry-After` seconds.",
     504: "No answer before the deadline.",
 }
@@ -33,13 +34,14 @@ PROBLEM_TEXTS: Final = {
 def answers(*statuses: int) -> dict[int, ResponseSpec]:
     """The problems that a route answers with, for its `responses`.
 
-    400 is always among them: otherwise Litestar describes one of its own, which nobody is ever sent.
+    400 is always among them: otherwise Litestar describes one of its own, which nobody is ever sent. So is
+    429, as every route is limited.
     """
     return {
         status: ResponseSpec(
             Problem, description=PROBLEM_TEXTS[status], media_type=PROBLEM_JSON, generate_examples=False
         )
-        for status in sorted({400, *statuses})
+        for status in sorted({400, 429, *statuses})
     }
 
 
@@ -51,7 +53,7 @@ def openapi_config() -> OpenAPIConfig:
         summary="Upload a trained model file, get a REST endpoint.",
         description=(
             "Log in at `auth/login` and send the access token as `Authorization: Bearer …`. Programs send an "
-            "API key instead, there or as `X-API-Key`. Every "
+            "API key instead, there or as `X-API-Key`. `RateLimit` tells how many requests are left. Every "
             "error is a problem (RFC 9457): match on its `code`, never on a text."
         ),
         license=License(name="MIT", identifier="MIT"),

@@ -37,6 +37,7 @@ _STATUS: Mapping[type[BaseException], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.UnsupportedFormat: 415,
+    errors.RateLimited: 429,
     errors.Unavailable: 503,
     errors.DeadlineExceeded: 504,
     errors.CallerError: 400,
@@ -151,6 +152,8 @@ def _of_platform(error: PlatformError) -> Finding:
 def _headers(error: PlatformError) -> dict[str, str]:
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": f'Bearer realm="modelyard", error="{_bearer_error(error)}"'}
+    if isinstance(error, errors.RateLimited):
+        return {"Retry-After": str(error.retry_after_s), **error.headers}
     if isinstance(error, errors.Unavailable):
         return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, errors.TransientError) and not isinstance(error, errors.DeadlineExceeded):

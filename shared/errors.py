@@ -15,12 +15,13 @@ answer it is. Status codes live in `api/problems.py` and nowhere else.
     │   ├── TooLarge               over a limit, which it names
     │   └── UnsupportedFormat      a content type or file format we do not read
     ├── TransientError         the same request may succeed later; retried with back-off
+    │   ├── RateLimited            more requests than this caller may make
     │   ├── Unavailable            saturated, loading or draining
     │   └── DeadlineExceeded       no answer in the time given
     └── OperatorError          whoever runs the platform must act
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -120,6 +121,21 @@ class TransientError(PlatformError):
     """The same request may succeed later. Retried with back-off."""
 
     code = "transient_error"
+
+
+class RateLimited(TransientError):
+    """More requests than the caller may make; `retry_after_s` says when the next one is let through.
+
+    Attributes:
+        headers: that tell the caller more about its limits.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after_s: int, headers: Mapping[str, str] | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        self.headers = headers or {}
+        super().__init__(detail)
 
 
 class Unavailable(TransientError):

@@ -18,6 +18,7 @@ MIB = 1024 * 1024
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(min_length=32)]
+PerMinute = Annotated[int, Meta(ge=0, le=60_000_000)]  # 0: no limit
 
 
 class SettingsInvalid(OperatorError):
@@ -43,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     public_url: str = ""  # how clients reach the API, for absolute links; empty: http://host:port
     allow_private_webhooks: bool = False  # deliveries to loopback and private addresses
+    trusted_proxies: str = ""  # networks, comma between: their X-Forwarded-For says who the client is
 
     drain_s: Annotated[float, Meta(ge=0)] = 1.0  # after SIGTERM: not ready, but still answering
 
@@ -56,6 +58,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_api_keys: Count = 100  # of one tenant
     credential_ttl_s: Seconds = 5.0  # how long a revoked key may work if the message of its end is lost
     credential_grace_s: Seconds = 60.0  # how long a key known before works while PostgreSQL is away
+
+    # Requests a minute, as many of them at once; 0: no limit
+    predict_per_minute: PerMinute = 1_000_000  # of one key, or of one user without a key
+    read_per_minute: PerMinute = 6_000  # likewise
+    write_per_minute: PerMinute = 600  # likewise
+    upload_per_minute: PerMinute = 120  # likewise
+    login_per_minute: PerMinute = 10  # of one address for one account
+    login_address_per_minute: PerMinute = 60  # of one address in all, refreshed tokens too
+    rate_limit_timeout_s: Seconds = 0.1  # past it requests pass uncounted, but for those that log in
 
     # Uploads
     upload_max_bytes: Count = 2048 * MIB

@@ -12,10 +12,13 @@ from msgspec import Meta
 
 from api.auth import PUBLIC
 from api.openapi import ANYBODY, answers
+from api.rate_limit import LIMITED_AS_LOGIN
 from shared.access.accounts import Accounts, LoggedIn
 from shared.access.caller import Caller
 from shared.access.tables import User
 from shared.settings import Settings
+
+LOGIN = {**PUBLIC, **LIMITED_AS_LOGIN}
 
 Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["John Doe"])]
 Email = Annotated[str, Meta(max_length=320, examples=["user@example.com"])]
@@ -67,14 +70,14 @@ class TokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
     user: UserAnswer
 
 
-@post("/register", status_code=201, opt=PUBLIC, security=ANYBODY, responses=answers(409, 422))
+@post("/register", status_code=201, opt=LOGIN, security=ANYBODY, responses=answers(409, 422))
 async def register(data: JSONBody[Registration], accounts: NamedDependency[Accounts]) -> UserAnswer:
     """Make an account."""
     user = await accounts.register(email=data.email, password=data.password, full_name=data.full_name)
     return user_answer(user)
 
 
-@post("/login", status_code=200, opt=PUBLIC, security=ANYBODY, responses=answers(401, 422))
+@post("/login", status_code=200, opt=LOGIN, security=ANYBODY, responses=answers(401, 422))
 async def login(
     data: JSONBody[Login], accounts: NamedDependency[Accounts], settings: NamedDependency[Settings]
 ) -> TokensAnswer:
@@ -82,7 +85,7 @@ async def login(
     return tokens_answer(await accounts.log_in(email=data.email, password=data.password), settings)
 
 
-@post("/refresh", status_code=200, opt=PUBLIC, security=ANYBODY, responses=answers(401, 422))
+@post("/refresh", status_code=200, opt=LOGIN, security=ANYBODY, responses=answers(401, 422))
 async def refresh(
     data: JSONBody[RefreshRequest], accounts: NamedDependency[Accounts], settings: NamedDependency[Settings]
 ) -> TokensAnswer:

@@ -14,6 +14,7 @@ from api.model_upload import Description, ModelType, uploaded_body, uploaded_for
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
 from api.prefer import preferred_wait_s
+from api.rate_limit import LIMITED_AS_UPLOAD
 from api.request_bodies_described import RawBody, UploadForm
 from api.routes.catalog_answers import (
     ModelAnswer,
@@ -48,7 +49,13 @@ class ModelChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     description: Description
 
 
-@post("/upload", status_code=201, operation_class=UploadForm, responses=answers(400, 401, 413, 415, 422))
+@post(
+    "/upload",
+    status_code=201,
+    operation_class=UploadForm,
+    opt=LIMITED_AS_UPLOAD,
+    responses=answers(400, 401, 413, 415, 422),
+)
 async def upload_model(
     request: Request[Any, Any, Any],
     *,
@@ -75,6 +82,7 @@ async def upload_model(
     "/{model:str}/versions",
     status_code=201,
     operation_class=RawBody,
+    opt=LIMITED_AS_UPLOAD,
     responses=answers(400, 401, 404, 413, 422),
 )
 async def put_version(

@@ -14,6 +14,7 @@ from api.entity_tag import is_among
 from api.job_form import SubmissionForm, submitted_form
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.rate_limit import LIMITED_AS_UPLOAD
 from shared.access.caller import Caller
 from shared.database.engine import Database
 from shared.jobs.job import FileFormat, JobStatus
@@ -38,7 +39,11 @@ Wait = Annotated[
 
 
 @post(
-    "/", status_code=202, operation_class=SubmissionForm, responses=answers(400, 401, 404, 409, 413, 415, 422)
+    "/",
+    status_code=202,
+    operation_class=SubmissionForm,
+    opt=LIMITED_AS_UPLOAD,
+    responses=answers(400, 401, 404, 409, 413, 415, 422),
 )
 async def submit_job(
     request: Request[Any, Any, Any],

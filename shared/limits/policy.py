@@ -1,0 +1,123 @@
+"""Which limits a request counts against. No I/O.
+
+How many requests each allows is in the settings, a minute's worth; all of them may come at once.
+"""
+
+import hashlib
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+
+import msgspec
+
+from shared.access.caller import Caller
+from shared.settings import Settings
+
+_WINDOW_S = 60
+_WINDOW_US = _WINDOW_S * 1_000_000
+_IPV6_NETWORK_BITS = 64  # what one customer gets: they may take any address in it
+
+
+class RouteClass(StrEnum):
+    """What a request does, as far as limits tell apart."""
+
+    PREDICT = "predict"
+    READ = "read"
+    WRITE = "write"
+    UPLOAD = "upload"
+    LOGIN = "login"
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """So many at once, and one more each interval.
+
+    Attributes:
+        name: what clients know it by.
+        key: in Redis; see shared/limits/gcra.py.
+        burst: how many at once; as many in `window_s` seconds.
+    """
+
+    name: str
+    key: str
+    burst: int
+    interval_us: int
+    window_s: int
+
+
+def limits_for(
+    settings: Settings,
+    route_class: str,
+    *,
+    caller: Caller | None,
+    client_ip: str,
+    account: str = "",
+) -> tuple[Limit, ...]:
+    """The limits that a request must pass, all of them; none where the settings say so.
+
+    Args:
+        route_class: one of `RouteClass`.
+        caller: counted by their key, or by their user where they came without one.
+        client_ip: counted where there is no caller.
+        account: who wants to log in, as they spell it, if they say so; counted for each address by
+            itself, so that nobody locks others out.
+    """
+    if route_class == RouteClass.LOGIN:
+        return _login_limits(settings, _network(client_ip), account)
+    who = _caller_id(caller) if caller else f"ip:{_network(client_ip)}"
+    return _some(_per_minute(route_class, who, _amount(settings, route_class)))
+
+
+def _login_limits(settings: Settings, network: str, account: str) -> tuple[Limit, ...]:
+    whole = _per_minute("login-address", f"ip:{network}", settings.login_address_per_minute)
+    if not account:
+        return _some(whole)
+    # Hashed: a key in Redis is seen by many, and may not be of any length.
+    who = hashlib.sha256(account.strip().lower().encode()).hexdigest()[:32]
+    return _some(whole, _per_minute("login", f"ip:{network}:{who}", settings.login_per_minute))
+
+
+def _amount(settings: Settings, route_class: str) -> int:
+    match RouteClass(route_class):
+        case RouteClass.PREDICT:
+            return settings.predict_per_minute
+        case RouteClass.READ:
+            return settings.read_per_minute
+        case RouteClass.WRITE:
+            return settings.write_per_minute
+        case RouteClass.UPLOAD:
+            return settings.upload_per_minute
+        case RouteClass.LOGIN:
+            return settings.login_address_per_minute
+
+
+@lru_cache(10_000)  # spelling out a UUID costs more than all else here
+def _caller_id(caller: Caller) -> str:
+    return f"key:{caller.key_id}" if caller.key_id else f"user:{caller.user_id}"
+
+
+@lru_cache(10_000)
+def _per_minute(name: str, who: str, amount: int) -> Limit | None:
+    if not amount:
+        return None
+    interval_us = -(-_WINDOW_US // amount)  # rounded up: never more than was allowed
+    return Limit(
+        name=name, key=f"limit:{name}:{who}", burst=amount, interval_us=interval_us, window_s=_WINDOW_S
+    )
+
+
+def _some(*limits: Limit | None) -> tuple[Limit, ...]:
+    return tuple(limit for limit in limits if limit is not None)
+
+
+@lru_cache(10_000)
+def _network(client_ip: str) -> str:
+    """The address, or of an IPv6 one the network that its owner has to themselves."""
+    try:
+        address = ip_address(client_ip)
+    except ValueError:
+        return "unknown"
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> _IPV6_NETWORK_BITS << _IPV6_NETWORK_BITS))
