@@ -14,12 +14,15 @@ import uvicorn
 from litestar import Litestar
 
 from api.app import create_app
+from api.predict_lane import lane_for
+from api.processes import ApiProcesses
 from shared.errors import OperatorError
 from shared.logs import configure_logs
 from shared.pandas_kept_out import keep_pandas_out
 from shared.settings import Settings
 
 FINISH_WITHIN_S = 30  # what requests in flight get, once nobody new is let in
+BACKLOG = 2048  # connections that wait to be accepted
 GC_THRESHOLD = 20_000  # objects made since the last collection; 700 is Python's
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection, so that they close it, not we
 
@@ -52,15 +55,24 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter) or time.monotonic() >= self._stop_at
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; whoever connects waits until the server has started.
+def listen(host: str, port: int, *, processes: int) -> list[socket.socket]:
+    """A listening socket for each process; whoever connects waits until its server has started.
 
     Raises:
         AddressUnusable: it cannot be; the text says what to do.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Connections are shared out among sockets of one port by Linux alone; elsewhere all accept from one.
+    shared = processes > 1 and sys.platform == "linux"
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        with socket.create_server((host, port), family=family, backlog=BACKLOG) as alone:
+            if not shared:
+                return [alone.dup()] * processes
+            host, port = alone.getsockname()[:2]  # nobody else listens here, as SO_REUSEPORT would not tell
+        return [
+            socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+            for _ in range(processes)
+        ]
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AddressUnusable(
@@ -76,14 +88,14 @@ def spare_garbage_collection() -> None:
     gc.set_threshold(GC_THRESHOLD)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, server_socket: socket.socket) -> None:
     """Answer requests until told to stop."""
     app = create_app(settings)
     spare_garbage_collection()
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=lane_for(app.state.predict_route),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -93,8 +105,16 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )
-    with listen(settings.host, settings.port) as server_socket:
-        DrainingServer(config, app, drain_s=settings.drain_s).run(sockets=[server_socket])
+    DrainingServer(config, app, drain_s=settings.drain_s).run(sockets=[server_socket])
+
+
+def run(settings: Settings) -> None:
+    """Serve with as many processes as the settings say."""
+    sockets = listen(settings.host, settings.port, processes=settings.api_processes)
+    if len(sockets) == 1:
+        serve(settings, sockets[0])
+    else:
+        ApiProcesses(sockets, lambda server_socket: serve(settings, server_socket)).run()
 
 
 def main() -> None:
@@ -103,7 +123,7 @@ def main() -> None:
         settings = Settings.from_env(os.environ)
         configure_logs(settings, "api")
         keep_pandas_out()
-        serve(settings)
+        run(settings)
     except OperatorError as error:
         sys.exit(f"api: {error}")
 

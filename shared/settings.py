@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Who may reach it
     environment: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
+    api_processes: Annotated[int, Meta(ge=1, le=256)] = 2  # that answer HTTP on the port, side by side
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     public_url: str = ""  # how clients reach the API, for absolute links; empty: http://host:port
     allow_private_webhooks: bool = False  # deliveries to loopback and private addresses
@@ -78,10 +79,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     predict_deadline_s: Seconds = 5.0  # unless the request sets its own
     predict_max_deadline_s: Seconds = 60.0
     max_pending_rows: Count = 20_000  # rows of one version that one API process lets wait; past it 503
+    max_pending_s: Seconds = 2.0  # how long a new request may have to wait for its turn; past it 503
+    max_pending_requests: Count = 4096  # of all versions, in one API process; half of it is shared by tenants
     max_batch_rows: Count = 256  # rows that one call of a model takes
     max_loaded_versions: Count = 20  # model hosts that one predict worker keeps warm
     worker_heartbeat_s: Seconds = 0.5  # a worker silent for three of these is taken for dead
     route_ttl_s: Seconds = 5.0  # how stale a route may be if its invalidation message is lost
+    route_grace_s: Seconds = 60.0  # how old one may be while the database does not answer
 
     # Model hosts
     load_timeout_s: Seconds = 60.0
