@@ -12,6 +12,7 @@ from api.lifespan import lifespan
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
 from api.predict_described import describe_predict
+from api.predict_route import PredictRoute
 from api.problems import answer_problem
 from api.rate_limit import LIMITED_BY_METHOD, RateLimiting
 from api.request_body import JsonRequest
@@ -21,7 +22,6 @@ from api.routes.api_keys import api_keys_routes
 from api.routes.catalog import catalog_routes
 from api.routes.health import health_routes
 from api.routes.jobs import jobs_routes
-from api.routes.predictions import predictions_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
 from shared.settings import MIB, Settings
@@ -45,7 +45,6 @@ def create_app(settings: Settings) -> Litestar:
                     accounts_routes,
                     api_keys_routes,
                     catalog_routes,
-                    predictions_routes,
                     jobs_routes,
                     webhooks_routes,
                 ],
@@ -68,7 +67,9 @@ def create_app(settings: Settings) -> Litestar:
     )
     describe_predict(app)
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
-    app.asgi_handler = RequestContext(app.asgi_handler)
+    predict = PredictRoute(RequestContext(app.asgi_handler), settings)
+    app.state.predict_route = predict
+    app.asgi_handler = predict
     return app
 
 

@@ -24,7 +24,7 @@ class Authentication:
         """Let the request through once its caller is known."""
         if "public" not in scope["route_handler"].opt:
             credentials: Credentials = scope["litestar_app"].state.credentials
-            token = token_of(scope)
+            token = token_of(scope["headers"])
             scope["state"]["caller"] = credentials.known(token) or await credentials.verify(token)
         await self.app(scope, receive, send)
 

@@ -7,12 +7,12 @@ seconds. A key that was revoked is forgotten as soon as its message comes.
 import asyncio
 import hashlib
 import time
+from collections.abc import Iterable
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 import structlog
-from litestar.types import Scope
 
 from shared.access.api_keys import InvalidKey, find_caller
 from shared.access.caller import Caller
@@ -151,14 +151,14 @@ class Credentials:
         _keep(self._remembered, digest, entry, most=_MAX_REMEMBERED)
 
 
-def token_of(scope: Scope) -> bytes:
+def token_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The access token or API key that the request came with, in either of the two headers.
 
     Raises:
         Unauthenticated: there is none, or more than one, or the header holds something else.
     """
     token = b""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name not in {b"authorization", b"x-api-key"}:
             continue
         if token:

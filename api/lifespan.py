@@ -46,6 +46,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         state.catalog_news = CatalogNews(state.redis)
         state.catalog = Catalog(state.database, state.redis, storage=state.storage, news=state.catalog_news)
         state.predictor = Predictor(settings, state.database, state.redis)
+        state.predict_route.open(state.predictor, state.credentials)
         heartbeats = Heartbeats(state.redis, heartbeat_s=settings.worker_heartbeat_s)
         state.readiness = Readiness(state.database, state.redis, heartbeats=heartbeats)
         state.catalog_news.on_model_change(_forget_routes(state.predictor))

@@ -17,8 +17,9 @@ from litestar.openapi.spec import (
 )
 
 from api.openapi import PROBLEM_TEXTS
+from api.predict_answer import PredictResponse
 from api.problems import PROBLEM_JSON, Problem
-from api.routes.predictions import PredictRequest, PredictResponse
+from shared.predictions.json_reader import PredictRequest
 
 PATH = "/api/v1/predict/{model}"
 _SCHEMAS = "#/components/schemas/{name}"

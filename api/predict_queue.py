@@ -1,190 +1,282 @@
 """The API's end of the request/reply queue: requests out in coalesced writes, replies back to who waits.
 
-One task writes, one reads. While a write is on its way, the requests that arrive gather, and leave
-together in the next: nobody waits for company, and under load the entries grow by themselves.
+What one turn of the event loop gathers for a version leaves as one entry: nobody waits for company, and
+under load the entries grow by themselves. Nothing here is a task for each request: timers and callbacks do.
 """
 
 import asyncio
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import msgspec
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from api.admission import ADMIT, Admission, admission_of, admit_command
 from shared.background import end_tasks
-from shared.messaging.redis import connect_redis
-from shared.predictions.errors import PredictionTimeout, QueueUnreachable
-from shared.predictions.keys import reply_list, request_stream
-from shared.predictions.wire import (
-    ENTRY_FIELD,
-    MAX_ENTRY_ROWS,
-    Reply,
-    Request,
-    RequestEntry,
-    decode_replies,
-    encode,
-)
+from shared.errors import PlatformError
+from shared.limits.policy import Limit
+from shared.messaging.redis_pipe import RedisPipe, pack
+from shared.predictions.errors import PredictionTimeout, QueueUnreachable, RequestWithdrawn
+from shared.predictions.keys import WITHDRAWN_CHANNEL, reply_list
+from shared.predictions.wire import MAX_ENTRY_ROWS, Reply, Request, Withdrawn, decode_replies, encode
 
 log = structlog.get_logger()
 
-RETRY_PAUSE_S = 0.05  # between attempts to reach a Redis that does not answer
 REPLIES_AT_A_TIME = 64
-REPLY_WAIT_S = 1.0
+REPLY_WAIT_S = 1
+SILENCE_S = 5.0  # without an answer for so long, a connection to Redis is taken for dead
+PATIENCE_S = 0.02  # a request that takes longer may be watched for a client that leaves
+
+COUNT_ONLY = ""  # in place of a stream: count the request against its limits, and queue nothing
+
+OnEnd = Callable[["Asked"], None]
+OnSlow = Callable[[], None]
 
 
-class _Pending(msgspec.Struct, frozen=True):
-    """A request that has not left yet."""
+class Asked:
+    """One request on its way.
 
-    id: int
-    deadline: float  # monotonic seconds
-    rows: int
-    outputs: tuple[str, ...]
-    body: bytes
+    Attributes:
+        reply: what came of it; or else
+        error: why nothing did: PredictionTimeout, QueueUnreachable, RateLimited.
+        admission: where its caller's limits stand, once Redis has counted it.
+    """
 
-    def request(self, now: float) -> Request:
+    __slots__ = (
+        "admission",
+        "body",
+        "deadline",
+        "ended",
+        "error",
+        "id",
+        "limits",
+        "on_end",
+        "on_slow",
+        "outputs",
+        "reply",
+        "rows",
+        "sent",
+        "stream",
+        "timer",
+    )
+
+    def __init__(
+        self,
+        stream: str,
+        *,
+        rows: int,
+        outputs: tuple[str, ...],
+        body: bytes,
+        deadline: float,
+        limits: tuple[Limit, ...],
+        on_end: OnEnd,
+        on_slow: OnSlow | None,
+    ) -> None:
+        """Describe a request.
+
+        Args:
+            stream: of the version that is asked, or COUNT_ONLY.
+            deadline: in monotonic seconds; past it nobody waits and no worker computes.
+            on_end: called once, when there is a reply or an error, unless it was withdrawn before.
+            on_slow: called once if there is neither after a moment.
+        """
+        self.stream, self.rows, self.outputs, self.body = stream, rows, outputs, body
+        self.deadline, self.limits, self.on_end, self.on_slow = deadline, limits, on_end, on_slow
+        self.id = 0
+        self.sent = self.ended = False
+        self.admission: Admission | None = None
+        self.reply: Reply | None = None
+        self.error: PlatformError | None = None
+        self.timer: asyncio.TimerHandle
+
+    def packed(self, now: float) -> bytes:
         """In the form that travels: what is left of the deadline instead of a time of this machine."""
-        return Request(self.id, int((self.deadline - now) * 1000), self.rows, self.outputs, self.body)
+        budget_ms = int((self.deadline - now) * 1000)
+        return encode(Request(self.id, budget_ms, self.rows, self.outputs, self.body))
 
 
 class PredictQueue:
     """Sends requests to predict workers and hands each reply to the call that waits for it."""
 
     def __init__(self, redis_url: str) -> None:
-        # A pool of its own: two connections, one that writes and one that waits for replies.
-        self._redis: Redis = connect_redis(redis_url, connections=4)
+        self._writer = RedisPipe(redis_url, silence_s=SILENCE_S)
+        self._reader = RedisPipe(redis_url, silence_s=SILENCE_S)
         self._reply_to = reply_list(uuid4().hex)
+        self._await_replies = pack(
+            ("BLMPOP", REPLY_WAIT_S, 1, self._reply_to, "LEFT", "COUNT", REPLIES_AT_A_TIME)
+        )
         self._ids = itertools.count()
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._outbox: dict[UUID, list[_Pending]] = defaultdict(list)
-        self._filled = asyncio.Event()
-        self._reachable = True
+        self._waiting: dict[int, Asked] = {}
+        self._outbox: list[Asked] = []
+        self._withdrawn: list[int] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to write and to read."""
-        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
+        """Connect, and stay connected."""
+        self._tasks = [
+            asyncio.create_task(self._writer.stay_connected(self._begin_writing)),
+            asyncio.create_task(self._reader.stay_connected(self._begin_reading)),
+        ]
 
     async def close(self) -> None:
-        """Stop both, and let go of the connections."""
+        """Let go of the connections."""
         await end_tasks(*self._tasks)
-        await self._redis.aclose()
+        self._writer.close()
+        self._reader.close()
 
-    async def call(
-        self, version_id: UUID, *, rows: int, outputs: tuple[str, ...], body: bytes, deadline: float
-    ) -> Reply:
-        """Send one request and wait for its reply.
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their reply."""
+        return len(self._waiting)
 
-        Args:
-            deadline: in monotonic seconds; past it nobody waits and no worker computes.
+    def send(self, asked: Asked) -> None:
+        """Send a request with the others of this turn of the event loop."""
+        loop = asyncio.get_running_loop()
+        asked.id = next(self._ids)
+        asked.timer = loop.call_later(PATIENCE_S, self._grow_impatient, asked)
+        self._waiting[asked.id] = asked
+        if not self._outbox:
+            loop.call_soon(self._write)
+        self._outbox.append(asked)
 
-        Raises:
-            PredictionTimeout: the deadline passed.
-            QueueUnreachable: it passed without the request ever leaving, because Redis does not answer.
-        """
-        request_id = next(self._ids)
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[request_id] = reply
-        self._outbox[version_id].append(_Pending(request_id, deadline, rows, outputs, body))
-        self._filled.set()
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                return await reply
-        except TimeoutError:
-            raise self._too_late() from None
-        finally:
-            del self._waiting[request_id]
-
-    def _too_late(self) -> PredictionTimeout | QueueUnreachable:
-        if self._reachable:
-            return PredictionTimeout("the model did not answer before the deadline")
-        return QueueUnreachable("the request queue does not answer; try again")
-
-    async def _write(self) -> None:
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            outbox, self._outbox = self._outbox, defaultdict(list)
-            await self._write_out(outbox)
-
-    async def _write_out(self, outbox: dict[UUID, list[_Pending]]) -> None:
-        """Write until Redis has it, or nobody waits for any of it.
-
-        A write whose answer was lost is written again: a prediction done twice is harmless, and the
-        second reply finds nobody waiting.
-        """
-        while entries := list(self._entries(outbox)):
-            try:
-                await self._add(entries)
-            except (RedisError, OSError) as error:
-                self._note_unreachable(error)
-                await asyncio.sleep(RETRY_PAUSE_S)
-            else:
-                self._reachable = True
-                return
-
-    async def _add(self, entries: list[tuple[str, bytes]]) -> None:
-        if len(entries) == 1:
-            stream, entry = entries[0]
-            await self._redis.xadd(stream, {ENTRY_FIELD: entry})
+    def withdraw(self, asked: Asked) -> None:
+        """Nobody waits for it any more: end it, and tell workers that they need not compute it."""
+        if asked.ended:
             return
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for stream, entry in entries:
-                pipe.xadd(stream, {ENTRY_FIELD: entry})
-            await pipe.execute()
+        if asked.sent:
+            if not self._withdrawn:
+                asyncio.get_running_loop().call_soon(self._tell_withdrawn)
+            self._withdrawn.append(asked.id)
+        self._fail(asked, RequestWithdrawn("nobody waits for the answer any more"))
 
-    def _entries(self, outbox: dict[UUID, list[_Pending]]) -> Iterator[tuple[str, bytes]]:
-        """Stream and packed entry, for all that somebody still waits for."""
+    def _end(self, asked: Asked) -> None:
+        """It has its reply, or an error."""
+        if not asked.ended:
+            self._let_go(asked)
+            asked.on_end(asked)
+
+    def _fail(self, asked: Asked, error: PlatformError) -> None:
+        asked.error = error
+        self._end(asked)
+
+    def _let_go(self, asked: Asked) -> None:
+        asked.ended = True
+        asked.timer.cancel()
+        del self._waiting[asked.id]
+
+    def _grow_impatient(self, asked: Asked) -> None:
+        left_s = asked.deadline - time.monotonic()
+        asked.timer = asyncio.get_running_loop().call_later(max(left_s, 0), self._overdue, asked)
+        if asked.on_slow is not None:
+            asked.on_slow()
+
+    def _overdue(self, asked: Asked) -> None:
+        if self._writer.connected and self._reader.connected:
+            error: PlatformError = PredictionTimeout("the model did not answer before the deadline")
+        else:
+            error = QueueUnreachable("the request queue does not answer; try again")
+        self._fail(asked, error)
+
+    def _write(self) -> None:
+        """Send what has gathered; without a connection it stays, and leaves with the next one."""
+        if not self._writer.connected:
+            self._outbox = []  # all of it waits, and is sent with the next connection
+            return
+        outbox, self._outbox = self._outbox, []
         now = time.monotonic()
-        for version_id, pendings in outbox.items():
-            alive = [
-                pending.request(now)
-                for pending in pendings
-                if pending.id in self._waiting and pending.deadline > now
-            ]
-            for requests in _bounded(alive):
-                yield request_stream(version_id), encode(RequestEntry(self._reply_to, requests))
+        for entry in _entries(outbox):
+            alive = [asked for asked in entry if asked.deadline > now and not asked.ended]
+            if alive:
+                self._send(alive, now)
 
-    async def _read(self) -> None:
-        while True:
-            try:
-                answer: Any = await self._redis.blmpop(
-                    REPLY_WAIT_S, 1, self._reply_to, direction="LEFT", count=REPLIES_AT_A_TIME
-                )
-            except (RedisError, OSError) as error:
-                self._note_unreachable(error)
-                await asyncio.sleep(RETRY_PAUSE_S)
-                continue
-            if answer:
-                self._hand_out(answer[1])
+    def _send(self, entry: list[Asked], now: float) -> None:
+        """Queue requests for one version under the same limits."""
+        stream, limits = entry[0].stream, entry[0].limits
+        requests = [asked.packed(now) for asked in entry]
+        for asked in entry:
+            asked.sent = True
+        command = admit_command(stream, limits, self._reply_to, requests)
+        self._writer.post(pack(command), (lambda told: self._admitted(entry, limits, told),))
+
+    def _admitted(self, entry: list[Asked], limits: tuple[Limit, ...], told: Any) -> None:
+        """Redis has counted and queued: the first of the entry, or all."""
+        if isinstance(told, RedisConnectionError):
+            return  # whatever waits is sent again with the next connection
+        if isinstance(told, Exception):
+            log.error("requests not queued", error=str(told))
+            for asked in entry:
+                self._fail(asked, QueueUnreachable("the request queue refuses requests; try again"))
+            return
+        admission = admission_of(limits, told)
+        for asked in entry[: admission.granted]:
+            asked.admission = admission
+            if asked.reply is not None or not asked.stream:
+                self._end(asked)
+        for asked in entry[admission.granted :]:
+            asked.sent = False
+            self._fail(asked, admission.refusal())
+
+    def _begin_reading(self) -> None:
+        self._reader.post(self._await_replies, (self._read,))
+        self._send_again()
+
+    def _read(self, told: Any) -> None:
+        if isinstance(told, RedisConnectionError):
+            return
+        self._reader.post(self._await_replies, (self._read,))
+        if isinstance(told, Exception):
+            log.error("replies not read", error=str(told))
+        elif told:
+            self._hand_out(told[1])
 
     def _hand_out(self, packed: list[bytes]) -> None:
         for item in packed:
             for reply in decode_replies(item):
-                future = self._waiting.get(reply.id)
-                if future is not None and not future.done():
-                    future.set_result(reply)
+                asked = self._waiting.get(reply.id)
+                if asked is not None:
+                    asked.reply = reply
+                    if asked.admission is not None:
+                        self._end(asked)
 
-    def _note_unreachable(self, error: Exception) -> None:
-        if self._reachable:
-            log.warning("request queue unreachable", error=str(error))
-        self._reachable = False
+    def _begin_writing(self) -> None:
+        self._writer.post(pack(("SCRIPT", "LOAD", ADMIT)), (_ignore,))
+        self._send_again()
+
+    def _send_again(self) -> None:
+        """Send all that waits: Redis may have lost it, or its reply was lost on the way.
+
+        A prediction done twice is harmless, and the second reply finds nobody waiting. What was counted
+        against a limit once is not counted again.
+        """
+        for asked in self._waiting.values():
+            if asked.sent:
+                asked.limits = ()
+        self._outbox = list(self._waiting.values())
+        self._write()
+
+    def _tell_withdrawn(self) -> None:
+        withdrawn, self._withdrawn = self._withdrawn, []
+        message = encode(Withdrawn(self._reply_to, withdrawn))
+        self._writer.post(pack(("PUBLISH", WITHDRAWN_CHANNEL, message)), (_ignore,))
 
 
-def _bounded(requests: list[Request]) -> Iterator[list[Request]]:
-    """The requests in entries of at most MAX_ENTRY_ROWS rows, a larger request alone."""
-    entry: list[Request] = []
-    rows = 0
-    for request in requests:
-        if entry and rows + request.rows > MAX_ENTRY_ROWS:
-            yield entry
-            entry, rows = [], 0
-        entry.append(request)
-        rows += request.rows
-    if entry:
-        yield entry
+def _entries(outbox: list[Asked]) -> Iterator[list[Asked]]:
+    """The requests by version and limits, in entries of at most MAX_ENTRY_ROWS; a larger one alone."""
+    entries: dict[tuple[str, int], list[Asked]] = {}
+    rows: dict[tuple[str, int], int] = defaultdict(int)
+    for asked in outbox:
+        key = (asked.stream, id(asked.limits))  # a caller's limits are one tuple: no need to compare them
+        if rows[key] and rows[key] + asked.rows > MAX_ENTRY_ROWS:
+            yield entries.pop(key)
+            rows[key] = 0
+        entries.setdefault(key, []).append(asked)
+        rows[key] += asked.rows
+    yield from entries.values()
+
+
+def _ignore(told: Any) -> None:
+    pass

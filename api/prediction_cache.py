@@ -6,127 +6,123 @@ predict:cache:{key}   string   one CacheEntry, packed; api writes; expires with 
 holds something else is as good as an empty one: it never fails a prediction.
 """
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from api.cache_entry import CacheEntry, decode_entry, encode_entry
+from shared.background import end_tasks
+from shared.messaging.redis_pipe import RedisPipe, pack
 from shared.predictions.wire import Reply
 
 log = structlog.get_logger()
 
 KEY_PREFIX: Final = b"predict:cache:"
-ENTRY_MAX_BYTES: Final = 64 * 1024  # a larger reply is many rows, which nobody asks twice
+PATIENCE_S: Final = 0.05  # with a cache that does not answer: computing is quicker
+SILENCE_S: Final = 2.0  # without an answer for so long, its connection is taken for dead
 FULL_AT: Final = 0.75  # of the server's memory; the rest is for what must not be lost
 LOOK_EVERY_S: Final = 1.0  # at how full the server is
 
-_FORMAT: Final = 1  # of entries; those of another are misses
+OnFound = Callable[[CacheEntry | None], None]
 
 
-class CacheEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A reply as it is stored.
+class _Look:
+    """Somebody who wants an entry, and is told once."""
 
-    Attributes:
-        stored_at_ms: since 1970, by the clock of the API process that stored it.
-        ttl_ms: how long it is fresh from then on.
-        outputs: by name, each a list with an item a row.
-        compute_us: what the model took for it.
-    """
+    __slots__ = ("key", "on_found")
 
-    format: int
-    stored_at_ms: int
-    ttl_ms: int
-    outputs: dict[str, list[object]]
-    compute_us: int = 0
+    def __init__(self, key: bytes, on_found: OnFound) -> None:
+        self.key = key
+        self.on_found: OnFound | None = on_found
 
-    def age_s(self, now_ms: int) -> int:
-        """Whole seconds since it was stored; never negative, whatever the clocks say."""
-        return max(now_ms - self.stored_at_ms, 0) // 1000
-
-    def ttl_s(self, now_ms: int) -> int:
-        """Whole seconds for which it stays fresh."""
-        return max(self.stored_at_ms + self.ttl_ms - now_ms, 0) // 1000
-
-    def reply(self, request_id: int = 0) -> Reply:
-        """As a worker would have sent it."""
-        return Reply(request_id, self.outputs, None, self.compute_us)
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(CacheEntry).decode
-
-
-def encode_entry(reply: Reply, stored_at_ms: int, *, ttl_ms: int) -> bytes | None:
-    """What to store for a reply; None if it is not to be stored: a failure, or too large."""
-    if reply.outputs is None:
-        return None
-    entry = _encode(CacheEntry(_FORMAT, stored_at_ms, ttl_ms, reply.outputs, reply.compute_us))
-    return entry if len(entry) <= ENTRY_MAX_BYTES else None
-
-
-def decode_entry(stored: bytes | None) -> CacheEntry | None:
-    """The entry; None for what is none, or one of another release."""
-    if stored is None:
-        return None
-    try:
-        entry = _decode(stored)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return entry if entry.format == _FORMAT else None
-
-
-def redis_key(key: bytes) -> bytes:
-    """Where the entry for a question lives."""
-    return KEY_PREFIX + key
+    def tell(self, stored: bytes | None) -> None:
+        on_found, self.on_found = self.on_found, None
+        if on_found is not None:
+            on_found(decode_entry(stored))
 
 
 class PredictionCache:
-    """Entries in Redis."""
+    """Entries in Redis. Those that are looked for in one turn of the event loop are asked for together."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._room = False
-        self._look_at = 0.0  # monotonic seconds
+    def __init__(self, redis_url: str) -> None:
+        self._pipe = RedisPipe(redis_url, silence_s=SILENCE_S)
+        self._looks: list[_Look] = []
+        self._has_room = False
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def get(self, keys: Sequence[bytes]) -> list[CacheEntry | None]:
-        """The entries for some questions, None for each that has none."""
-        if not keys:
-            return []
-        try:
-            stored: list[Any] = await self._redis.mget([redis_key(key) for key in keys])
-        except (RedisError, OSError) as error:
-            log.warning("prediction cache unreachable", error=str(error))
-            return [None] * len(keys)
-        return [decode_entry(entry) for entry in stored]
+    async def start(self) -> None:
+        """Connect, and stay connected."""
+        self._tasks = [
+            asyncio.create_task(self._pipe.stay_connected(lambda: None)),
+            asyncio.create_task(self._watch_room()),
+        ]
 
-    async def put(self, key: bytes, reply: Reply, *, ttl_ms: int) -> bool:
-        """Store a reply; whether it was."""
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await end_tasks(*self._tasks)
+        self._pipe.close()
+
+    def look(self, key: bytes, on_found: OnFound) -> None:
+        """Look for the entry of a question; the callback gets it, or None, within a moment."""
+        if not self._looks:
+            asyncio.get_running_loop().call_soon(self._ask)
+        self._looks.append(_Look(key, on_found))
+
+    def put(self, key: bytes, reply: Reply, *, ttl_ms: int) -> bool:
+        """Store a reply, and say whether it will be."""
+        if not self._has_room or not self._pipe.connected:
+            return False
         entry = encode_entry(reply, int(time.time() * 1000), ttl_ms=ttl_ms)
-        if entry is None or ttl_ms <= 0:
+        if entry is None:
             return False
-        try:
-            if not await self._has_room():
-                return False
-            await self._redis.set(redis_key(key), entry, px=ttl_ms)
-        except (RedisError, OSError) as error:
-            log.warning("prediction not cached", error=str(error))
-            return False
+        self._pipe.post(pack(("SET", KEY_PREFIX + key, entry, "PX", ttl_ms)), (_ignore,))
         return True
 
-    async def _has_room(self) -> bool:
-        """Whether the server has memory left: by default it is the one of requests, and evicts nothing."""
-        now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK_EVERY_S
-            self._room = has_room(await self._redis.info("memory"))
-        return self._room
+    def _ask(self) -> None:
+        looks, self._looks = self._looks, []
+        if not self._pipe.connected:
+            _tell_none(looks)
+            return
+        timer = asyncio.get_running_loop().call_later(PATIENCE_S, _tell_none, looks)
+        keys = [KEY_PREFIX + look.key for look in looks]
+        self._pipe.post(pack(("MGET", *keys)), (lambda told: _hand_out(looks, told, timer),))
+
+    async def _watch_room(self) -> None:
+        """By default the server is that of the requests, which evicts nothing: leave it memory."""
+        while True:
+            if self._pipe.connected:
+                self._pipe.post(pack(("INFO", "memory")), (self._note_room,))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _note_room(self, told: Any) -> None:
+        if isinstance(told, bytes):
+            lines = (line.partition(":") for line in told.decode().splitlines())
+            self._has_room = has_room({name: value for name, _, value in lines})
 
 
-def has_room(memory: dict[str, Any]) -> bool:
+def _hand_out(looks: list[_Look], told: Any, timer: asyncio.TimerHandle) -> None:
+    timer.cancel()
+    if isinstance(told, Exception):
+        _tell_none(looks)
+        return
+    for look, stored in zip(looks, told, strict=True):
+        look.tell(stored)
+
+
+def _tell_none(looks: list[_Look]) -> None:
+    for look in looks:
+        look.tell(None)
+
+
+def _ignore(told: Any) -> None:
+    if isinstance(told, Exception):
+        log.debug("prediction not cached", error=str(told))
+
+
+def has_room(memory: dict[str, str]) -> bool:
     """Whether a server with this `INFO memory` may take more. One that evicts by itself always may."""
     most = int(memory.get("maxmemory", 0))
     if most and memory.get("maxmemory_policy") != "noeviction":

@@ -100,28 +100,44 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """The exception handler of the whole application."""
+    """The exception handler of the framework's routes."""
     found = finding(request, error)
+    state = request.scope["state"]
+    problem = _problem(found, error, path=state["path"], request_id=state.get("request_id", ""))
+    return Response(problem, status_code=found.status, media_type=PROBLEM_JSON, headers=dict(found.headers))
+
+
+def problem_answer(
+    error: Exception, *, path: str, request_id: str
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body, for a route outside the framework."""
+    found = finding(None, error)
+    body = msgspec.json.encode(_problem(found, error, path=path, request_id=request_id))
+    headers = [(b"content-type", PROBLEM_JSON.encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in found.headers.items()]
+    return found.status, headers, body
+
+
+def _problem(found: Finding, error: Exception, *, path: str, request_id: str) -> Problem:
     if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # Refusals of ours (503, 504) are business as usual; whatever else ends here is not.
         ours = isinstance(error, errors.TransientError)
-        level = logging.INFO if ours else logging.ERROR
+        level = logging.DEBUG if ours else logging.ERROR
         log.log(level, "request failed", code=found.code, exc_info=None if ours else error)
-    problem = Problem(
+    return Problem(
         status=found.status,
         title=HTTPStatus(found.status).phrase,
         detail=found.detail,
         code=found.code,
         error=found.detail,
-        instance=request.scope["state"]["path"],
-        request_id=request.scope["state"].get("request_id", ""),
+        instance=path,
+        request_id=request_id,
         errors=list(found.errors),
     )
-    return Response(problem, status_code=found.status, media_type=PROBLEM_JSON, headers=dict(found.headers))
 
 
-def finding(request: Request[Any, Any, Any], error: Exception) -> Finding:
-    """The status, code and text for an error of any origin."""
+def finding(request: Request[Any, Any, Any] | None, error: Exception) -> Finding:
+    """The status, code and text for an error of any origin; the request is None outside the framework."""
     if isinstance(error, PlatformError):
         return _of_platform(error)
     if isinstance(error, ValidationException):
@@ -188,8 +204,8 @@ def _of_validation(error: ValidationException) -> Finding:
     )
 
 
-def _of_framework(request: Request[Any, Any, Any], error: HTTPException) -> Finding:
-    if isinstance(error, RequestEntityTooLarge):
+def _of_framework(request: Request[Any, Any, Any] | None, error: HTTPException) -> Finding:
+    if isinstance(error, RequestEntityTooLarge) and request is not None:
         limit = request.route_handler.resolve_request_max_body_size()
         detail = f"the body has more than the {limit} bytes that are allowed here"
         return Finding(status=413, code="too_large", detail=detail)

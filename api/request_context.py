@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -29,17 +31,16 @@ class RequestContext:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        request_id = _request_id(scope)
+        request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
         scope["state"]["request_id"] = request_id
         scope["state"]["path"] = scope["path"]  # the router shortens the other for a mounted route
         answer = _Answer(send, request_id)
         started = time.perf_counter()
-        tokens = bind_contextvars(request_id=request_id)
-        try:
-            await self._app(scope, receive, answer.send)
-        finally:
-            _log_access(scope, answer.status, time.perf_counter() - started)
-            reset_contextvars(**tokens)
+        with bound_to_logs(request_id):
+            try:
+                await self._app(scope, receive, answer.send)
+            finally:
+                _log_access(scope, answer.status, time.perf_counter() - started)
 
 
 class _Answer:
@@ -57,12 +58,21 @@ class _Answer:
         await self._send(message)
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(given: bytes | None) -> str:
     """What the client or a proxy calls the request, if that can be logged and sent back as it is."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _ACCEPTABLE_ID.fullmatch(value):
-            return value.decode()
+    if given is not None and _ACCEPTABLE_ID.fullmatch(given):
+        return given.decode()
     return os.urandom(16).hex()
+
+
+@contextmanager
+def bound_to_logs(request_id: str) -> Iterator[None]:
+    """Have log lines in the block carry the request's id."""
+    tokens = bind_contextvars(request_id=request_id)
+    try:
+        yield
+    finally:
+        reset_contextvars(**tokens)
 
 
 def _log_access(scope: Scope, status: int, seconds: float) -> None:

@@ -1,18 +1,29 @@
 """Which version answers for a model, held in this process so that the hot path asks no database.
 
-A route is dropped the moment the catalog says that its model changed, and after a short time even if
-that message was lost.
+A route is dropped the moment the catalog says that its model changed. In case that message was lost it is
+read anew after a short time, in the background while the old one serves: nobody waits for the database, and
+one that is away for a minute is not noticed.
 """
 
+import asyncio
 import time
+from typing import Any
 from uuid import UUID
 
 import msgspec
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.access.caller import Caller
+from shared.background import end_tasks
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
-from shared.predictions.rows import RowReader
+from shared.errors import CallerError
+from shared.predictions.body import BodyReader
+from shared.predictions.keys import request_stream
+from shared.settings import Settings
+
+log = structlog.get_logger()
 
 MAX_ROUTES = 10_000  # in one process; past it all are read anew
 
@@ -24,17 +35,42 @@ class Route(msgspec.Struct, frozen=True):
     """Everything that a prediction needs to know of a version."""
 
     version: ServingVersion
-    reader: RowReader
-    expires: float  # monotonic seconds
+    reader: BodyReader
+    stream: str  # where its requests wait
+    offered: frozenset[str]  # names of its outputs
+    cache_ttl_ms: int  # for how long its replies are stored; 0: not at all
+    fresh_until: float  # monotonic seconds
+    good_until: float  # where the database cannot be asked
 
 
 class Routes:
     """The routes that callers used lately."""
 
-    def __init__(self, database: Database, *, ttl_s: float) -> None:
-        self._database, self._ttl_s = database, ttl_s
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._database = database
+        self._fresh_s, self._good_s = settings.route_ttl_s, settings.route_grace_s
         self._routes: dict[RouteKey, Route] = {}
+        self._reads: dict[RouteKey, asyncio.Task[Route]] = {}  # one for each route
+        self._tasks: set[asyncio.Task[Route]] = set()  # also those whose route was forgotten meanwhile
         self._told = 0  # how often something was to be forgotten
+
+    async def close(self) -> None:
+        """End what still reads."""
+        await end_tasks(*self._tasks)
+
+    def known(self, caller: Caller, model: str) -> Route | None:
+        """The route to the version that serves, if it is at hand; one that is to be read anew is."""
+        key = (caller.tenant_id, model, None)
+        route = self._routes.get(key)
+        if route is None:
+            return None
+        now = time.monotonic()
+        if now < route.fresh_until:
+            return route
+        if now >= route.good_until:
+            return None
+        self._refresh(key)
+        return route
 
     async def find(self, caller: Caller, model: str, number: int | None) -> Route:
         """The version of `model` (a name or an id) that serves the caller.
@@ -48,30 +84,79 @@ class Routes:
         """
         key = (caller.tenant_id, model, number)
         route = self._routes.get(key)
-        if route is None or route.expires < time.monotonic():
-            told = self._told
-            route = await self._read(caller, model, number)
-            if told == self._told:  # or it may be what has just been forgotten
-                self._keep(key, route)
+        now = time.monotonic()
+        if route is not None and now < route.fresh_until:
+            return route
+        if route is not None and now < route.good_until:
+            self._refresh(key)
+            return route
+        return await asyncio.shield(self._reading(key))
+
+    def forget(self, model_id: UUID) -> None:
+        """Read the model's routes anew at the next request."""
+        self._told += 1
+        self._reads = {}  # what they bring may be old
+        for key in [key for key, route in self._routes.items() if route.version.model_id == model_id]:
+            del self._routes[key]
+
+    def forget_all(self) -> None:
+        """Read every route anew in the background: messages may have been lost."""
+        self._told += 1
+        self._reads = {}
+        for key, route in self._routes.items():
+            self._routes[key] = msgspec.structs.replace(route, fresh_until=0.0)
+
+    def _refresh(self, key: RouteKey) -> None:
+        if key not in self._reads:
+            self._reading(key).add_done_callback(_log_failure)
+
+    def _reading(self, key: RouteKey) -> asyncio.Task[Route]:
+        """One read at a time for each route, however many wait for it."""
+        reading = self._reads.get(key)
+        if reading is None:
+            reading = self._reads[key] = asyncio.create_task(self._read(key, self._told))
+            self._tasks.add(reading)
+            reading.add_done_callback(lambda task: self._end_read(key, task))
+        return reading
+
+    def _end_read(self, key: RouteKey, task: "asyncio.Task[Route]") -> None:
+        self._tasks.discard(task)
+        if self._reads.get(key) is task:
+            del self._reads[key]
+
+    async def _read(self, key: RouteKey, told: int) -> Route:
+        tenant_id, model, number = key
+        try:
+            async with self._database.transaction() as session:
+                version = await serving_version(session, tenant_id, model, number)
+        except CallerError:
+            self._routes.pop(key, None)
+            raise
+        route = self._route_to(version)
+        if told == self._told:  # or it may be what has just been forgotten
+            self._keep(key, route)
         return route
+
+    def _route_to(self, version: ServingVersion) -> Route:
+        now = time.monotonic()
+        return Route(
+            version=version,
+            reader=BodyReader(version.signature),
+            stream=request_stream(version.version_id),
+            offered=frozenset(output.name for output in version.signature.outputs),
+            cache_ttl_ms=0,
+            fresh_until=now + self._fresh_s,
+            good_until=now + self._good_s,
+        )
 
     def _keep(self, key: RouteKey, route: Route) -> None:
         if len(self._routes) >= MAX_ROUTES:
             self._routes.clear()
         self._routes[key] = route
 
-    async def _read(self, caller: Caller, model: str, number: int | None) -> Route:
-        async with self._database.transaction() as session:
-            version = await serving_version(session, caller.tenant_id, model, number)
-        return Route(version, RowReader(version.signature), time.monotonic() + self._ttl_s)
 
-    def forget(self, model_id: UUID) -> None:
-        """Read the model's routes anew at the next request."""
-        self._told += 1
-        for key in [key for key, route in self._routes.items() if route.version.model_id == model_id]:
-            del self._routes[key]
-
-    def forget_all(self) -> None:
-        """Read every route anew: messages may have been lost."""
-        self._told += 1
-        self._routes.clear()
+def _log_failure(task: "asyncio.Task[Any]") -> None:
+    """A refresh that failed is tried again by the next request; the old route serves meanwhile."""
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, SQLAlchemyError | OSError):
+        log.warning("route not refreshed", error=type(error).__name__)

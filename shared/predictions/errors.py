@@ -47,6 +47,12 @@ class PredictionTimeout(DeadlineExceeded):
     code = "deadline_exceeded"
 
 
+class RequestWithdrawn(TransientError):
+    """The client left before its answer. Nobody hears of this but logs and statistics."""
+
+    code = "request_withdrawn"
+
+
 class TooManyRows(TooLarge):
     """More rows in one request than may wait for a version at all."""
 

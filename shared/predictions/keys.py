@@ -7,6 +7,7 @@ predict:replies:{api_id}    list     packed replies for one API process    worke
 predict:workers             zset     worker id -> last heartbeat, in Redis's own milliseconds
 predict:worker-states       hash     worker id -> WorkerState
 predict:wanted              zset     version ids that some API wants loaded, oldest first
+predict:withdrawn           channel  packed Withdrawn: requests that nobody waits for; APIs to workers
 predict:validations         zset     version ids that wait for their verdict, oldest first
 """
 
@@ -16,6 +17,7 @@ GROUP = "workers"  # the consumer group of every request stream; a worker's cons
 WORKERS = "predict:workers"
 WORKER_STATES = "predict:worker-states"
 WANTED = "predict:wanted"
+WITHDRAWN_CHANNEL = "predict:withdrawn"
 
 REPLIES_TTL_S = 60  # a list that nobody reads is a dead API's
 ABANDONED_STREAM_TTL_S = 600

@@ -1,19 +1,20 @@
 """What travels between an API process and a predict worker, in MessagePack.
 
-A stream entry carries every request that gathered while the one before was being written, a reply
-list item every reply that one model call gave to one API process. Structs travel as arrays: names
-would be half the bytes.
+A stream entry carries the requests that one turn of an API's event loop gathered for a version: the field
+`t` says where replies go, each field `r` is a request. A reply list item holds every reply that one model
+call gave to one API process. Structs travel as arrays: names would be half the bytes.
 """
 
 from collections.abc import Iterable
 
 import msgspec
 
-ENTRY_FIELD = b"requests"
+REPLY_TO_FIELD = b"t"
+REQUEST_FIELD = b"r"
 MAX_ENTRY_ROWS = 256  # an entry is taken by one worker whole: a larger one would be shared badly
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True):
+class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One prediction request.
 
     Attributes:
@@ -33,13 +34,6 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
-class RequestEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A stream entry: requests of one API process for one version."""
-
-    reply_to: str
-    requests: list[Request]
-
-
 class Failure(msgspec.Struct, frozen=True, array_like=True):
     """Why there is no prediction; `code` is one of shared.predictions.errors."""
 
@@ -48,18 +42,34 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to one request: outputs by name, each a list with an item a row, or a failure."""
+    """The answer to one request: outputs by name, each a list with an item a row, or a failure.
+
+    Attributes:
+        compute_us: of the model's call, which other requests may have shared.
+        queue_us: from the entry's writing to the begin of that call.
+    """
 
     id: int
     outputs: dict[str, list[object]] | None
     failure: Failure | None = None
-    compute_us: int = 0  # of the model's call, which other requests may have shared
+    compute_us: int = 0
+    queue_us: int = 0
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_entry = msgspec.msgpack.Decoder(RequestEntry).decode
+decode_request = msgspec.msgpack.Decoder(Request).decode
 decode_replies = msgspec.msgpack.Decoder(list[Reply]).decode
 decode_columns = msgspec.msgpack.Decoder(list[list[object]]).decode
+
+
+class Withdrawn(msgspec.Struct, frozen=True, array_like=True):
+    """Requests of one API process for which nobody waits any more."""
+
+    reply_to: str
+    ids: list[int]
+
+
+decode_withdrawn = msgspec.msgpack.Decoder(Withdrawn).decode
 
 
 def join_tables(bodies: Iterable[bytes]) -> list[list[object]]:

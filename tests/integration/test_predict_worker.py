@@ -20,6 +20,7 @@ from api.predictor import Predictor
 from shared.catalog.messages import announce_model
 from shared.catalog.tables import ModelRow
 from shared.predictions.errors import ModelBusy, ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
+from tests.fixtures.predictions import ask
 
 X, y = load_iris(return_X_y=True)
 MODEL = LogisticRegression(max_iter=1000).fit(X, y)
@@ -64,9 +65,7 @@ def constant(label: int) -> DummyClassifier:
 
 
 async def labels(predictor, caller, rows, **options) -> list:
-    prediction = await predictor.predict(caller, "iris", rows, **options)
-    assert prediction.reply.outputs is not None
-    return prediction.reply.outputs["label"]
+    return (await ask(predictor, caller, "iris", rows, **options))["label"]
 
 
 async def test_an_upload_is_judged_and_answers_like_scikit_learn(predict_workers, uploads, predictor, caller):
@@ -83,9 +82,9 @@ async def test_probabilities_come_in_the_order_of_the_classes(predict_workers, u
     await predict_workers.start()
     await uploads.add("iris", MODEL)
 
-    prediction = await predictor.predict(caller, "iris", X[:5].tolist(), outputs=("label", "probabilities"))
+    outputs = await ask(predictor, caller, "iris", X[:5].tolist(), outputs=("label", "probabilities"))
 
-    np.testing.assert_allclose(prediction.reply.outputs["probabilities"], MODEL.predict_proba(X[:5]))
+    np.testing.assert_allclose(outputs["probabilities"], MODEL.predict_proba(X[:5]))
 
 
 async def test_a_file_that_is_no_model_is_rejected_with_a_remedy(predict_workers, uploads):
@@ -237,8 +236,7 @@ async def test_a_full_worker_lets_go_of_what_was_used_longest_ago(
         await uploads.add(name, constant(label))
 
     for name, label in [("one", 1), ("two", 2), ("three", 3)] * 2:
-        prediction = await predictor.predict(caller, name, [[0.0]])
-        assert prediction.reply.outputs == {"label": [label]}
+        assert await ask(predictor, caller, name, [[0.0]]) == {"label": [label]}
 
     assert len(hosts_of(worker)) == 2
 

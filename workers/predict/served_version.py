@@ -1,161 +1,248 @@
-"""One version at work: take what waits, call the model, answer; and again.
+"""One version at work: requests wait, hosts take them in calls, replies go out.
 
-Two cycles share the host, so that while it computes for one, the other has already taken what comes
-next. Nobody sleeps to fill a batch: under load the queue itself fills them.
+Driven by callbacks, not by tasks: requests that come, calls that end and hosts that start all lead to
+`_fill`, which gives every free host its next call. Nobody sleeps to fill a batch unless the model's owner
+asked for it: under load the queue itself fills them.
 """
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import structlog
-from redis.exceptions import RedisError
 
 from shared.catalog.verdict import Layout
 from shared.errors import PlatformError
 from shared.predictions.errors import ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
 from shared.predictions.wire import Failure, Reply, join_tables
-from workers.host.protocol import SLOTS
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.errors import ModelFailed as HostModelFailed
-from workers.predict.calls import Call, halves, plan_calls, row_slices, rows_of
-from workers.predict.request_queue import RequestQueue, Taken, Work
+from workers.predict.batching import Batching
+from workers.predict.busy_meter import BusyMeter
+from workers.predict.calls import Call, Waiting
+from workers.predict.lane import Lane
+from workers.predict.request_queue import RequestQueue
+from workers.predict.taken import Taken
 from workers.predict.version_host import VersionHost
+from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()
 
-CYCLES = SLOTS  # as many as the host takes: one computing, one waiting
-RETRY_PAUSE_S = 0.1  # between attempts to reach a Redis that does not answer
-
-Answers = list[tuple[Taken, Reply]]
+TRIES = 2  # of a call that ends its host: the first may have been another's fault
+STOP_PAUSE_S = 0.005  # between looks whether the last call has ended
 
 
 class ServedVersion:
     """Serves the requests for one version."""
 
-    def __init__(self, host: VersionHost, queue: RequestQueue, *, max_batch_rows: int) -> None:
-        self.host = host
+    def __init__(
+        self, host: VersionHost, queue: RequestQueue, *, batching: Batching, withdrawn: WithdrawnRequests
+    ) -> None:
+        self.host = host  # the first; others come and go
         self.last_used = time.monotonic()
-        self._queue, self._max_batch_rows = queue, max_batch_rows
+        self._queue, self._batching, self._withdrawn = queue, batching, withdrawn
+        self._lanes = [Lane(host, self._end_call)]
+        self._waiting = Waiting()
+        self._meter = BusyMeter()
+        self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._cycles: list[asyncio.Task[None]] = []
-        self._turn = asyncio.Semaphore(SLOTS)  # adopted requests come beside those of the cycles
 
     async def start(self) -> None:
         """Load the model if it is not, and begin to answer."""
-        await self._queue.open()
+        await self._queue.open(self._add)
         try:
             await self.host.start()
         except PlatformError as error:
-            await self._refuse_waiting(error)
+            await self._refuse_all(error)
             raise
-        self._cycles = [asyncio.create_task(self._run()) for _ in range(CYCLES)]
+        self._queue.want(more=True)
 
     async def stop(self) -> None:
-        """Answer what was taken, take nothing more, and let go of the host."""
+        """Answer what was taken, take nothing more, and let go of the hosts."""
         self._stopping = True
-        await asyncio.gather(*self._cycles)
-        await self._queue.abandon()
-        self.host.kill()
+        await self._queue.stop_taking()
+        while self._waiting or any(lane.outstanding for lane in self._lanes):
+            self._fill()
+            await asyncio.sleep(STOP_PAUSE_S)
+        await self._queue.close()
+        for lane in self._lanes:
+            await lane.stop()
 
     async def adopt(self, living: Collection[str]) -> None:
         """Answer what dead workers had taken."""
-        work = await self._queue.adopt(living)
-        if work.entry_ids:
-            log.info("adopted requests", requests=len(work.requests))
-            await self._answer(work)
+        adopted = await self._queue.adopt(living)
+        if adopted:
+            log.info("adopted requests", requests=len(adopted))
+            self._add(adopted)
 
-    async def _run(self) -> None:
-        while not self._stopping:
-            try:
-                await self._answer(await self._queue.take())
-            except (RedisError, OSError) as error:
-                log.warning("request queue unreachable", error=str(error))
-                await asyncio.sleep(RETRY_PAUSE_S)
+    @property
+    def busy(self) -> float:
+        """The fraction of the last second or so in which every host was computing."""
+        return self._meter.average
 
-    async def _answer(self, work: Work) -> None:
-        """Call the model for all of the work that somebody still waits for."""
-        if not work.entry_ids:
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that were taken and are not computed yet."""
+        return self._waiting.rows
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts it has."""
+        return len(self._lanes)
+
+    def apply(self, batching: Batching) -> None:
+        """Batch otherwise from now on."""
+        self._batching = batching
+
+    async def add_host(self, host: VersionHost) -> None:
+        """Let one more host take calls, once it has loaded the model."""
+        await host.start()
+        self._lanes.append(Lane(host, self._end_call))
+        self._fill()
+
+    async def remove_host(self) -> None:
+        """Let go of the host that came last, once it has answered. The first stays."""
+        if len(self._lanes) == 1:
             return
-        try:
-            await self._answer_all(work)
-        finally:
-            self._queue.put_down(work)
+        lane = self._lanes.pop()
+        while lane.outstanding:  # noqa: ASYNC110  an event would be work on the path of every call
+            await asyncio.sleep(STOP_PAUSE_S)
+        await lane.stop()
 
-    async def _answer_all(self, work: Work) -> None:
-        self.last_used = now = time.monotonic()
-        alive = [taken for taken in work.requests if taken.deadline > now]
-        calls = list(plan_calls(alive, max_rows=self._max_batch_rows))
-        for call in calls[:-1]:
-            await self._queue.answer(await self._predict(call), done=[])
-        last = await self._predict(calls[-1]) if calls else []
-        await self._queue.answer(last, done=work.entry_ids)
+    def _add(self, requests: Iterable[Taken]) -> None:
+        self.last_used = time.monotonic()
+        for taken in requests:
+            self._waiting.add(taken)
+        self._fill()
 
-    async def _predict(self, call: Call) -> Answers:
-        """Call the model; if that fails, find the request at fault, so that its neighbours are answered."""
+    def _fill(self) -> None:
+        """Give every host that has room its next call."""
+        while self._waiting and (lane := self._free_lane()) is not None and self._is_due():
+            call = self._next_call()
+            if call is not None:
+                self._submit(lane, call)
+        for lane in self._lanes:
+            lane.start(self._begin_again)
+        self._meter.note(busy=all(lane.outstanding for lane in self._lanes))
+        if not self._stopping:
+            self._queue.want(more=self._waiting.rows < self._batching.max_rows)
+
+    def _free_lane(self) -> Lane | None:
+        """The host that is to take the next call; None where all are busy."""
+        ahead = self._batching.fills_ahead(self._waiting.rows)
+        free = [lane for lane in self._lanes if lane.has_room(ahead=ahead)]
+        return min(free, key=lambda lane: lane.outstanding, default=None)
+
+    def _is_due(self) -> bool:
+        """Whether the next call may go; sees to it that it does when its time has come."""
+        left_s = self._batching.delay_s(self._waiting.rows, self._waiting.oldest_at(), time.monotonic())
+        if left_s <= 0 or self._stopping:
+            return True
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._timer_rang)
+        return False
+
+    def _timer_rang(self) -> None:
+        self._timer = None
+        self._fill()
+
+    def _next_call(self) -> Call | None:
+        """The next requests for which somebody waits; None where that is nobody."""
+        call = self._waiting.next_call(self._batching.max_rows)
+        now = time.monotonic()
+        unwanted = [taken for taken in call.requests if self._is_unwanted(taken, now)]
+        if not unwanted:
+            return call
+        self._queue.drop(unwanted)
+        wanted = [taken for taken in call.requests if taken not in unwanted]
+        return Call(wanted, tries=call.tries, suspect=call.suspect) if wanted else None
+
+    def _is_unwanted(self, taken: Taken, now: float) -> bool:
+        if taken.deadline <= now:
+            return True
+        return bool(self._withdrawn) and (taken.reply_to, taken.request.id) in self._withdrawn
+
+    def _submit(self, lane: Lane, call: Call) -> None:
+        now = time.monotonic()
+        for taken in call.requests:
+            taken.waited_us += int((now - taken.taken_at) * 1e6)
         try:
-            return _replies(call, await self._call_host(call))
-        except (HostModelFailed, HostDied, HostTimedOut) as error:
-            if len(call) == 1:
-                return [(call[0], await self._last_word(call, error))]
+            asked = _stack(call, self.host.artifact.layout)
         except Exception as error:  # whatever it is, those who wait are told, and the version goes on
-            log.exception("call failed", version_id=str(self.host.artifact.version_id))
-            return [(taken, Reply(taken.request.id, None, _failure(error))) for taken in call]
-        first, second = halves(call)
-        return await self._predict(first) + await self._predict(second)
+            log.exception("call not made", version_id=str(self.host.artifact.version_id))
+            self._refuse(call, error)
+            return
+        lane.submit(call, asked, timeout_s=self._batching.limit_s(call, now))
 
-    async def _last_word(self, call: Call, error: PlatformError) -> Reply:
-        """What the one request is told; a crash may have been another's fault, so it is tried once more."""
-        try:
-            if isinstance(error, HostDied):
-                return _replies(call, await self._call_host(call))[0][1]
-        except PlatformError as second_error:
-            error = second_error
-        return Reply(call[0].request.id, None, _failure(error))
+    def _end_call(self, call: Call, outcome: Prediction | BaseException) -> None:
+        """A call is over: answer it, or find out whose fault it was."""
+        if isinstance(outcome, Prediction):
+            self._batching.note(call.rows, outcome.compute_ns)
+            self._queue.answer(_replies(call, outcome))
+        else:
+            self._end_failed(call, outcome)
+        self._fill()
 
-    async def _call_host(self, call: Call) -> Prediction:
-        async with self._turn:
-            return await self.host.predict(_stack(call, self.host.artifact.layout))
+    def _end_failed(self, call: Call, error: BaseException) -> None:
+        if not isinstance(error, HostModelFailed | HostDied | HostTimedOut):
+            log.error("call failed", version_id=str(self.host.artifact.version_id), exc_info=error)
+            self._refuse(call, error)
+        elif len(call.requests) > 1:
+            again = call.apart() if isinstance(error, HostTimedOut) else call.halves()
+            self._waiting.add_again(*again)
+        elif isinstance(error, HostDied) and call.tries + 1 < TRIES:
+            self._waiting.add_again(Call(call.requests, tries=call.tries + 1))
+        else:
+            self._refuse(call, error)
 
-    async def _refuse_waiting(self, error: PlatformError) -> None:
+    def _refuse(self, call: Call, error: BaseException) -> None:
+        failure = _failure(error)
+        self._queue.answer([(taken, Reply(taken.request.id, None, failure)) for taken in call.requests])
+
+    def _begin_again(self, error: PlatformError | None) -> None:
+        """A host has started, or could not: then nobody who waits now is to wait for it."""
+        if error is not None and not any(lane.host.running for lane in self._lanes):
+            for taken in self._waiting.take_all():
+                self._refuse(Call([taken]), error)
+        else:
+            self._fill()
+
+    async def _refuse_all(self, error: PlatformError) -> None:
         """Tell those who wait that the version cannot be loaded, rather than let their deadlines pass."""
-        work = await self._queue.take()
-        failure = Failure(ModelLoading.code, f"the model could not be loaded: {error}")
-        replies = [(taken, Reply(taken.request.id, None, failure)) for taken in work.requests]
-        await self._queue.answer(replies, done=work.entry_ids)
+        loading = ModelLoading(f"the model could not be loaded: {error}")
+        self._queue.want(more=True)
+        await asyncio.sleep(STOP_PAUSE_S)
+        await self._queue.stop_taking()
+        for taken in self._waiting.take_all():
+            self._refuse(Call([taken]), loading)
+        await self._queue.close()
 
 
 def _stack(call: Call, layout: Layout) -> PredictCall:
     """The rows of several requests as one call of the model."""
-    rows, outputs = rows_of(call), call[0].request.outputs
-    bodies = [taken.request.body for taken in call]
+    bodies = [taken.request.body for taken in call.requests]
     if layout is Layout.MATRIX:
-        return PredictCall(rows=rows, outputs=outputs, matrix=bodies)
-    return PredictCall(rows=rows, outputs=outputs, columns=join_tables(bodies))
+        return PredictCall(rows=call.rows, outputs=call.outputs, matrix=bodies)
+    return PredictCall(rows=call.rows, outputs=call.outputs, columns=join_tables(bodies))
 
 
-def _replies(call: Call, prediction: Prediction) -> Answers:
+def _replies(call: Call, prediction: Prediction) -> Iterable[tuple[Taken, Reply]]:
     """Each request's own part of the model's answer."""
     compute_us = prediction.compute_ns // 1000
-    return [
-        (
-            taken,
-            Reply(
-                taken.request.id,
-                {name: list(values[rows]) for name, values in prediction.outputs.items()},
-                compute_us=compute_us,
-            ),
-        )
-        for taken, rows in row_slices(call)
-    ]
+    outputs = prediction.outputs.items()
+    for taken, rows in call.row_slices():
+        own = {name: list(values[rows]) for name, values in outputs}
+        yield taken, Reply(taken.request.id, own, None, compute_us, taken.waited_us)
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: BaseException) -> Failure:
     if isinstance(error, HostModelFailed):
         return Failure(ModelFailed.code, str(error))
     if isinstance(error, HostTimedOut):
         return Failure(PredictionTimeout.code, str(error))
+    if isinstance(error, ModelLoading):
+        return Failure(ModelLoading.code, str(error))
     if isinstance(error, PlatformError):
         return Failure(ModelCrashed.code, str(error))
     return Failure(ModelCrashed.code, "the model could not be called")

@@ -8,10 +8,12 @@ import structlog
 from redis.asyncio import Redis
 
 from shared.settings import Settings
+from workers.predict.batching import Batching, BatchingRules
 from workers.predict.redis_clock import RedisClock
 from workers.predict.request_queue import RequestQueue
 from workers.predict.served_version import ServedVersion
 from workers.predict.version_host import VersionHost
+from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()
 
@@ -19,8 +21,17 @@ log = structlog.get_logger()
 class Shelf:
     """Holds up to `max_loaded_versions`; to put one more there, the one used longest ago goes."""
 
-    def __init__(self, settings: Settings, redis: Redis, clock: RedisClock, *, worker_id: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        clock: RedisClock,
+        *,
+        worker_id: str,
+        withdrawn: WithdrawnRequests,
+    ) -> None:
         self._settings, self._redis, self._clock = settings, redis, clock
+        self._withdrawn = withdrawn
         self._worker_id = worker_id
         self._served: dict[UUID, ServedVersion] = {}
         self._coming: set[UUID] = set()
@@ -81,11 +92,25 @@ class Shelf:
 
     async def _start(self, host: VersionHost) -> ServedVersion:
         queue = RequestQueue(
-            self._redis, self._clock, version_id=host.artifact.version_id, worker_id=self._worker_id
+            self._redis,
+            self._settings.redis_url,
+            self._clock,
+            version_id=host.artifact.version_id,
+            worker_id=self._worker_id,
         )
-        served = ServedVersion(host, queue, max_batch_rows=self._settings.max_batch_rows)
+        served = ServedVersion(host, queue, batching=self._batching(), withdrawn=self._withdrawn)
         await served.start()
         return served
+
+    def _batching(self) -> Batching:
+        return Batching(
+            BatchingRules(
+                max_rows=self._settings.max_batch_rows,
+                max_delay_s=0.0,
+                call_timeout_s=self._settings.call_timeout_s,
+            ),
+            usual_call_s=None,
+        )
 
     async def _make_room(self) -> None:
         while self._served and len(self.version_ids()) > self._settings.max_loaded_versions:

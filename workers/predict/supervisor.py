@@ -27,6 +27,7 @@ from workers.predict.redis_clock import RedisClock
 from workers.predict.shelf import Shelf
 from workers.predict.validation import Validation
 from workers.predict.version_host import Artifact, VersionHost
+from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()
 
@@ -54,7 +55,8 @@ class Supervisor:
         self._news = CatalogNews(redis)
         self._news.on_model_change(lambda model_id: self._begin(self._drop_gone, model_id))
         self._validation = Validation(settings, database=database, redis=redis)
-        self._shelf = Shelf(settings, redis, self._clock, worker_id=self.worker_id)
+        self._withdrawn = WithdrawnRequests(settings.redis_url)
+        self._shelf = Shelf(settings, redis, self._clock, worker_id=self.worker_id, withdrawn=self._withdrawn)
         self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -62,10 +64,12 @@ class Supervisor:
         await asyncio.to_thread(self._template.start)
         duties = [asyncio.create_task(duty) for duty in (self._beat_for_ever(), self._follow_requests())]
         self._news.start()
+        self._withdrawn.start()
         log.info("predict worker ready", worker_id=self.worker_id)
         await stop.wait()
         await end_tasks(*duties)
         await self._news.close()
+        await self._withdrawn.close()
         await asyncio.gather(*self._errands, return_exceptions=True)
         await self._leave()
 

@@ -82,23 +82,22 @@ class VersionHost:
             if self._host is None:
                 await self._start()
 
-    async def predict(self, call: PredictCall) -> Prediction:
-        """Have the model answer.
+    @property
+    def running(self) -> bool:
+        """Whether there is a process that takes calls."""
+        return self._host is not None
 
-        Raises:
-            ModelFailed: the model raised an error.
-            HostDied, HostTimedOut: the host is gone; the next call loads another.
+    def submit(self, call: PredictCall, *, timeout_s: float) -> asyncio.Future[Prediction]:
+        """Have the model answer; at most SLOTS calls may be under way, and only while it is `running`.
+
+        The future raises ModelFailed where the model raised an error; HostDied or HostTimedOut where the
+        process is gone: `start` loads another.
         """
-        if self._host is None:
-            await self.start()
         host = self._host
-        if host is None:
-            raise HostDied("the model's process could not be started")
-        try:
-            return await host.predict(call, timeout_s=self._settings.call_timeout_s)
-        except (HostDied, HostTimedOut) as error:
-            self._note_crash(host, error)
-            raise
+        assert host is not None  # noqa: S101  running
+        answer = host.submit(call, timeout_s=timeout_s)
+        answer.add_done_callback(lambda done: self._note_end(host, done))
+        return answer
 
     def kill(self) -> None:
         """Let go of the process."""
@@ -147,6 +146,11 @@ class VersionHost:
         """Longer after each crash of late, so that a model that dies at once costs little."""
         crashes = sum(at > _window_start() for at in self._crashed_at)
         return 0.0 if crashes < 2 else min(FIRST_PAUSE_S * 2**crashes, LONGEST_PAUSE_S)  # noqa: PLR2004  the first is free
+
+    def _note_end(self, host: AsyncHost, answer: "asyncio.Future[Prediction]") -> None:
+        error = answer.exception()
+        if isinstance(error, HostDied | HostTimedOut):
+            self._note_crash(host, error)
 
     def _note_crash(self, host: AsyncHost, error: Exception) -> None:
         if self._host is host:  # two calls may learn of the same death

@@ -1,0 +1,101 @@
+"""A prediction from its question to its answer."""
+
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+
+from api.admission import Admission
+from api.cache_headers import CacheControl
+from api.predict_queue import Asked, OnSlow
+from api.routing import Route
+from shared.access.caller import Caller
+from shared.errors import PlatformError
+from shared.limits.policy import Limit
+from shared.predictions.body import PredictBody
+from shared.predictions.wire import Reply
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client sends.
+
+    Attributes:
+        model: name or id.
+        limits: that the caller is counted against.
+        deadline: monotonic seconds.
+        cache_control: what it says about stored replies.
+        on_slow: called once if there is no answer after a moment.
+    """
+
+    caller: Caller
+    model: str
+    body: bytes
+    deadline: float
+    limits: tuple[Limit, ...] = ()
+    content_type: bytes | None = None
+    inference_header: bytes | None = None
+    query: bytes = b""
+    cache_control: CacheControl = CacheControl()
+    on_slow: OnSlow | None = None
+
+
+class Flight:
+    """A question on its way to its answer: one of `reply` and `error` is set when it has landed.
+
+    Attributes:
+        started: monotonic seconds.
+        asked: what is under way for it now, counting it or computing it.
+        admission: where the caller's limits stand.
+        cache_headers: what HTTP says about the cache; empty where the model has none.
+        cached: the reply was stored before.
+        key: of the question among all, where replies are stored.
+    """
+
+    __slots__ = (
+        "admission",
+        "asked",
+        "body",
+        "cache_headers",
+        "cached",
+        "error",
+        "key",
+        "landed",
+        "on_end",
+        "question",
+        "reply",
+        "route",
+        "started",
+    )
+
+    def __init__(self, question: Question, *, on_end: "OnLanded") -> None:
+        self.question, self.on_end = question, on_end
+        self.started = time.monotonic()
+        self.route: Route
+        self.body: PredictBody
+        self.asked: Asked | None = None
+        self.admission: Admission | None = None
+        self.reply: Reply | None = None
+        self.error: PlatformError | None = None
+        self.cache_headers: list[tuple[bytes, bytes]] = []
+        self.cached = self.landed = False
+        self.key = b""
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose it is."""
+        return self.question.caller.tenant_id
+
+    @property
+    def version_id(self) -> UUID:
+        """Which version it asks."""
+        return self.route.version.version_id
+
+    def land(self) -> None:
+        """It has its reply, or its error: tell, unless nobody waits any more."""
+        if not self.landed:
+            self.landed = True
+            self.on_end(self)
+
+
+OnLanded = Callable[[Flight], None]

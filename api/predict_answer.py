@@ -1,0 +1,96 @@
+"""What a caller of predict is told: the outputs by row, and in the headers how it went."""
+
+import time
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from api.flight import Flight
+from api.predict_request import Fields
+from shared.ids import new_id_text
+from shared.predictions.predict_body import V2Asked
+from shared.predictions.v2 import encode_answer
+
+Answer = tuple[int, Fields, bytes]  # status, headers, body
+
+
+class PredictResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """`prediction` for `input`, `predictions` for `inputs`; `probabilities` likewise, by class."""
+
+    prediction: Any | UnsetType = UNSET
+    predictions: list[Any] | UnsetType = UNSET
+    probabilities: dict[str, float] | list[dict[str, float]] | UnsetType = UNSET
+    model: str
+    version: int
+    prediction_id: str
+    cached: bool = False
+    warnings: tuple[str, ...] | UnsetType = UNSET
+
+
+_write = msgspec.json.Encoder().encode
+
+
+def answer_of(flight: Flight) -> Answer:
+    """The answer to a flight that brought a reply, in the form that was asked in."""
+    outputs = (flight.reply.outputs if flight.reply else None) or {}
+    fields: Fields = [(b"server-timing", _server_timing(flight)), *flight.cache_headers]
+    if flight.admission is not None:
+        fields += flight.admission.headers
+    if flight.body.v2 is not None:
+        return _v2_answer(flight, flight.body.v2, outputs, fields)
+    fields.append((b"content-type", b"application/json"))
+    return 200, fields, _json(flight, outputs)
+
+
+def _json(flight: Flight, outputs: dict[str, list[Any]]) -> bytes:
+    version, single = flight.route.version, flight.body.single
+    labels: list[Any] | UnsetType = outputs.get("label", UNSET)
+    probabilities: Any = _by_class(outputs.get("probabilities"), version.signature.classes)
+    if single:
+        probabilities = probabilities and probabilities[0]
+    return _write(
+        PredictResponse(
+            prediction=labels[0] if single and labels else UNSET,
+            predictions=UNSET if single else labels,
+            probabilities=probabilities,
+            model=version.model_name,
+            version=version.number,
+            prediction_id=new_id_text(),
+            cached=flight.cached,
+            warnings=flight.body.rows.warnings or UNSET,
+        )
+    )
+
+
+def _v2_answer(flight: Flight, asked: V2Asked, outputs: dict[str, list[Any]], fields: Fields) -> Answer:
+    version = flight.route.version
+    answer = encode_answer(
+        outputs,
+        asked,
+        signature=version.signature,
+        model=version.model_name,
+        version=version.number,
+        warnings=flight.body.rows.warnings,
+    )
+    fields.append((b"content-type", answer.content_type))
+    if answer.header_bytes is not None:
+        fields.append((b"inference-header-content-length", b"%d" % answer.header_bytes))
+    return 200, fields, answer.body
+
+
+def _by_class(rows: list[Any] | None, classes: list[Any] | None) -> list[dict[str, float]] | UnsetType:
+    if rows is None or classes is None:
+        return UNSET
+    names = [str(name) for name in classes]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _server_timing(flight: Flight) -> bytes:
+    """Durations in milliseconds. Source: the W3C's Server Timing."""
+    reply = flight.reply
+    return b"queue;dur=%.2f, compute;dur=%.2f, total;dur=%.2f" % (
+        reply.queue_us / 1000 if reply else 0.0,
+        reply.compute_us / 1000 if reply else 0.0,
+        (time.monotonic() - flight.started) * 1000,
+    )

@@ -1,0 +1,170 @@
+"""The fast lane for predictions: what can be answered without waiting for anything but the model.
+
+An ASGI call costs a task, a scope, an event and two messages; on this path, more than all else together
+(docs/decisions). The protocol of the HTTP server looks at requests to predict first. One that can be sent at
+once is answered from callbacks; every other, and every one that is wrong, goes the ordinary way through
+`PredictRoute`, which sees the same request from its beginning.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.flight import Flight
+from api.predict_answer import answer_of
+from api.predict_request import Fields
+from api.predict_route import PREFIX, PredictRoute
+from api.problems import problem_answer
+from api.request_context import request_id_of
+from shared.errors import TransientError
+
+_PREFIX: Final = PREFIX.encode()
+_MAX_BODY: Final = 64 * 1024  # a larger body goes the ordinary way, which streams it
+_STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+}
+
+
+class LaneRequest:
+    """One request in the lane. Stands where uvicorn keeps the request that it answers at present.
+
+    Attributes:
+        id: by which logs and its answer call it.
+        body: what has come of it.
+        flight: what it became; None until it was sent.
+        response_complete, disconnected, keep_alive, message_event: uvicorn looks at these.
+    """
+
+    __slots__ = (
+        "body",
+        "disconnected",
+        "flight",
+        "id",
+        "keep_alive",
+        "message_event",
+        "response_complete",
+    )
+
+    def __init__(self, request_id: str, *, keep_alive: bool) -> None:
+        self.id, self.keep_alive = request_id, keep_alive
+        self.body = b""
+        self.flight: Flight | None = None
+        self.response_complete = self.disconnected = False
+        self.message_event = asyncio.Event()
+
+
+class PredictLane(HttpToolsProtocol):
+    """Uvicorn's protocol with a lane beside it."""
+
+    route: PredictRoute  # of the process
+
+    @property
+    def _request(self) -> LaneRequest | None:
+        """The request that has the lane now."""
+        cycle: object = self.cycle
+        return cycle if isinstance(cycle, LaneRequest) else None
+
+    def on_headers_complete(self) -> None:
+        """Take the lane if the request may be one for it."""
+        if not self._may_take_lane():
+            super().on_headers_complete()
+            return
+        request_id = request_id_of(dict(self.headers).get(b"x-request-id"))
+        keep_alive = self.parser.should_keep_alive()
+        self.cycle = LaneRequest(request_id, keep_alive=keep_alive)  # type: ignore[assignment]
+
+    def on_body(self, body: bytes) -> None:
+        """Gather the body."""
+        request = self._request
+        if request is not None and request.flight is None:
+            request.body += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Send the request, or let it go the ordinary way."""
+        request = self._request
+        if request is None or request.flight is not None:
+            super().on_message_complete()
+        elif not self._begin(request):
+            self._leave_lane(request)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A client that leaves frees its place."""
+        request = self._request
+        if request is not None and request.flight is not None and not request.response_complete:
+            self.route.abandon(request.flight)
+        super().connection_lost(exc)
+
+    def _may_take_lane(self) -> bool:
+        if not self.url.startswith(_PREFIX) or b"%" in self.url or self.parser.get_method() != b"POST":
+            return False
+        before: RequestResponseCycle | LaneRequest | None = self.cycle
+        if before is not None and not before.response_complete:
+            return False  # a pipelined request waits for its turn
+        return not (self.expect_100_continue or self.parser.should_upgrade() or self._is_large())
+
+    def _is_large(self) -> bool:
+        for name, value in self.headers:
+            if name == b"content-length":
+                return not value.isdigit() or int(value) > _MAX_BODY
+        return True  # in chunks of unknown sum
+
+    def _begin(self, request: LaneRequest) -> bool:
+        """Send the request, or answer it at once; False if it must go the ordinary way."""
+        url = httptools.parse_url(self.url)
+        path, query = url.path.decode("ascii"), url.query or b""
+        try:
+            request.flight = self.route.begin(
+                path, query, self.headers, request.body, on_end=lambda flight: self._end(request, flight)
+            )
+        except TransientError as error:
+            self._answer(request, *problem_answer(error, path=path, request_id=request.id))
+            return True
+        return request.flight is not None
+
+    def _leave_lane(self, request: LaneRequest) -> None:
+        self.cycle = None  # type: ignore[assignment]
+        super().on_headers_complete()
+        if request.body:
+            super().on_body(request.body)
+        super().on_message_complete()
+
+    def _end(self, request: LaneRequest, flight: Flight) -> None:
+        """The flight has landed."""
+        if request.disconnected or self.transport.is_closing():
+            return
+        if flight.error is None:
+            self._answer(request, *answer_of(flight))
+        else:
+            path = self.url.decode("ascii")
+            self._answer(request, *problem_answer(flight.error, path=path, request_id=request.id))
+
+    def _answer(self, request: LaneRequest, status: int, fields: Fields, body: bytes) -> None:
+        """Write the whole answer, and let the next request come."""
+        fields = [*self.server_state.default_headers, *fields]
+        self.transport.write(_written(status, fields, body, request.id, keep_alive=request.keep_alive))
+        request.response_complete = True
+        if not request.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+
+def _written(status: int, fields: Fields, body: bytes, request_id: str, *, keep_alive: bool) -> bytes:
+    """The answer as HTTP/1.1 has it (RFC 9112)."""
+    lines: list[bytes] = [_STATUS_LINES[status]]
+    for name, value in fields:
+        lines += (name, b": ", value, b"\r\n")
+    lines.append(b"x-request-id: %s\r\ncontent-length: %d\r\n" % (request_id.encode(), len(body)))
+    if not keep_alive:
+        lines.append(b"connection: close\r\n")
+    lines += (b"\r\n", body)
+    return b"".join(lines)
+
+
+def lane_for(route: PredictRoute) -> type[Any]:
+    """The protocol class whose lane leads to `route`."""
+    return type("PredictLane", (PredictLane,), {"route": route})
