@@ -16,9 +16,15 @@ import msgspec
 from shared.catalog.verdict import Signature
 from shared.errors import CallerError, InvalidInput, MalformedRequest, UnsupportedFormat
 from shared.json_body import MalformedJson
-from shared.predictions.json_reader import JsonReader, Outputs, asked_version
-from shared.predictions.predict_body import DEFAULT_OUTPUTS, PredictBody, StickyKey, VersionNumber
-from shared.predictions.v2 import is_v2
+from shared.predictions.json_reader import JsonReader, asked_version
+from shared.predictions.predict_body import (
+    DEFAULT_OUTPUTS,
+    OutputNames,
+    PredictBody,
+    StickyKey,
+    VersionNumber,
+)
+from shared.predictions.v2_request import is_v2
 
 if TYPE_CHECKING:
     from shared.predictions.arrow_reader import ArrowReader
@@ -44,7 +50,7 @@ class QueryOptions(msgspec.Struct, frozen=True):
     """What a body that holds nothing but rows cannot say, and the query does: `?version=2&outputs=label`."""
 
     version: VersionNumber | None = None
-    outputs: Outputs = DEFAULT_OUTPUTS
+    outputs: OutputNames = DEFAULT_OUTPUTS
     key: StickyKey | None = None
 
 

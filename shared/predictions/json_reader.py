@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 from types import GenericAlias
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -19,13 +19,18 @@ from msgspec.structs import astuple
 from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from shared.errors import MalformedRequest
 from shared.json_body import decode_json_as
-from shared.predictions.predict_body import DEFAULT_OUTPUTS, PredictBody, StickyKey, VersionNumber
+from shared.predictions.predict_body import (
+    DEFAULT_OUTPUTS,
+    OutputNames,
+    PredictBody,
+    StickyKey,
+    VersionNumber,
+)
 from shared.predictions.rows import INT64_MAX, INT64_MIN, ReadRows, RowReader
 from shared.predictions.wire import encode
 
 MAX_COMPILED_COLUMNS: Final = 1000  # making a decoder takes 20 us a column, on the event loop
 
-Outputs = tuple[Literal["label", "probabilities"], ...]
 Values = tuple[Any, ...]  # of one row, in the model's order
 
 _TYPES: dict[Datatype, Any] = {
@@ -49,7 +54,7 @@ class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input: dict[str, Any] | list[Any] | UnsetType = UNSET
     inputs: list[dict[str, Any] | list[Any]] | UnsetType = UNSET
     version: VersionNumber | None = None
-    outputs: Outputs = DEFAULT_OUTPUTS
+    outputs: OutputNames = DEFAULT_OUTPUTS
     key: StickyKey | None = None
 
     @property
@@ -169,7 +174,7 @@ def _body_type(row: Any) -> type[msgspec.Struct]:
         ("input", row | UnsetType, UNSET),
         ("inputs", list[row] | UnsetType, UNSET),
         ("version", VersionNumber | None, None),
-        ("outputs", Outputs, DEFAULT_OUTPUTS),
+        ("outputs", OutputNames, DEFAULT_OUTPUTS),
         ("key", StickyKey | None, None),
     ]
     return msgspec.defstruct("Body", fields, forbid_unknown_fields=True, frozen=True, gc=False)

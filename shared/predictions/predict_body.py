@@ -1,6 +1,6 @@
 """What the body of a predict request asks for, whatever form it came in."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -8,10 +8,12 @@ from msgspec import Meta
 from shared.predictions.rows import ReadRows
 
 KEY_MAX_LENGTH: Final = 256
+OUTPUTS_MAX: Final = 16  # named in one request, the same one several times included
 DEFAULT_OUTPUTS: Final = ("label",)
 
 StickyKey = Annotated[str, Meta(max_length=KEY_MAX_LENGTH)]
 VersionNumber = Annotated[int, Meta(ge=1)]
+OutputNames = Annotated[tuple[Literal["label", "probabilities"], ...], Meta(max_length=OUTPUTS_MAX)]
 
 
 class V2Output(msgspec.Struct, frozen=True):

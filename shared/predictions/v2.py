@@ -1,16 +1,12 @@
-"""The Open Inference Protocol: knows its requests, and writes its answers.
-
-An answer is JSON, with raw tensors behind it where the client asked for them.
-"""
+"""Answers of the Open Inference Protocol: JSON, with raw tensors behind it where they were asked for."""
 
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
 from shared.catalog.verdict import Datatype, Output, Signature
 from shared.predictions.predict_body import V2Asked
@@ -18,30 +14,6 @@ from shared.predictions.predict_body import V2Asked
 HEADER: Final = "Inference-Header-Content-Length"
 
 _PACKED: Final = {Datatype.FP64: "d", Datatype.INT64: "q", Datatype.BOOL: "?"}
-
-
-class _TensorLike(msgspec.Struct):
-    """What no row of a model's columns looks like by accident."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-
-
-class _RequestLike(msgspec.Struct):
-    inputs: Annotated[list[_TensorLike], Meta(min_length=1)]
-
-
-_like = msgspec.json.Decoder(_RequestLike)
-
-
-def is_v2(body: bytes) -> bool:
-    """Whether a JSON body that is no rows of a model is an inference request of the protocol."""
-    try:
-        _like.decode(body)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        return False
-    return True
 
 
 class V2Tensor(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -5,22 +5,21 @@ Rows come as one tensor of shape [rows, columns], in the model's order, or as a 
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 
 from shared.catalog.verdict import Signature
 from shared.errors import InvalidInput
 from shared.json_body import decode_json_as
 from shared.predictions.columns import ColumnReader, Values
-from shared.predictions.predict_body import PredictBody, StickyKey, V2Asked, V2Output, VersionNumber
+from shared.predictions.predict_body import PredictBody, V2Asked, V2Output
 from shared.predictions.rows import ReadRows
+from shared.predictions.v2_request import InferenceRequest, RequestedOutput, RequestParameters, Tensor
 from shared.predictions.v2_tensors import (
     BYTES,
     DTYPES,
     MAX_DIMENSIONS,
-    Tensor,
     mismatch,
     split_header,
     tensor_values,
@@ -28,31 +27,6 @@ from shared.predictions.v2_tensors import (
 
 # How servers of the protocol for scikit-learn call the outputs.
 _ALIASES: Final = {"predict": "label", "predict_proba": "probabilities"}
-
-
-class _OutputParameters(msgspec.Struct, frozen=True):
-    binary_data: bool | None = None
-    classification: int = 0
-
-
-class _Output(msgspec.Struct, frozen=True):
-    name: str
-    parameters: _OutputParameters = _OutputParameters()
-
-
-class _Parameters(msgspec.Struct, frozen=True):
-    binary_data_output: bool = False
-    key: StickyKey | None = None
-
-
-class InferenceRequest(msgspec.Struct, frozen=True):
-    """The JSON of a request."""
-
-    inputs: Annotated[list[Tensor], Meta(min_length=1)]
-    id: Annotated[str, Meta(max_length=256)] | None = None
-    outputs: list[_Output] | None = None
-    parameters: _Parameters = _Parameters()
-    version: VersionNumber | None = None  # ours: the protocol has it in the path
 
 
 class V2Reader:
@@ -111,11 +85,11 @@ class V2Reader:
         if tensor.shape[0] != rows:
             raise mismatch(tensor, f"it has {tensor.shape[0]} rows, and the first tensor {rows}")
 
-    def _wanted(self, asked: InferenceRequest) -> list[_Output]:
+    def _wanted(self, asked: InferenceRequest) -> list[RequestedOutput]:
         """The outputs named; by the protocol all that the model has, if none is."""
-        return asked.outputs or [_Output(name) for name in self._outputs]
+        return asked.outputs or [RequestedOutput(name) for name in self._outputs]
 
-    def _output(self, output: _Output, parameters: _Parameters) -> V2Output:
+    def _output(self, output: RequestedOutput, parameters: RequestParameters) -> V2Output:
         source = output.name if output.name in self._outputs else _ALIASES.get(output.name, "")
         if source not in self._outputs:
             raise InvalidInput(

@@ -7,15 +7,15 @@ import struct
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from math import prod
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import msgspec
 import numpy as np
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UnsetType
 
 from shared.errors import FieldError, InvalidInput
 from shared.json_body import MalformedJson
 from shared.predictions.columns import Values
+from shared.predictions.v2_request import Tensor
 
 MAX_DIMENSIONS: Final = 2  # rows, columns
 
@@ -34,22 +34,6 @@ DTYPES: Final[dict[str, str]] = {
     "FP64": "<f8",
 }
 BYTES: Final = "BYTES"
-
-
-class TensorParameters(msgspec.Struct, frozen=True):
-    """What a tensor says of itself; other parameters are not ours to know."""
-
-    binary_data_size: Annotated[int, Meta(ge=0)] | None = None
-
-
-class Tensor(msgspec.Struct, frozen=True):
-    """A tensor of a request, without the bytes that may follow the JSON."""
-
-    name: str
-    shape: list[Annotated[int, Meta(ge=0)]]
-    datatype: str
-    parameters: TensorParameters = TensorParameters()
-    data: list[Any] | UnsetType = UNSET
 
 
 class TensorMismatch(InvalidInput):

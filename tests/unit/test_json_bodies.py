@@ -161,6 +161,13 @@ def test_a_key_is_at_most_256_characters():
     assert caught.value.errors[0].pointer == "/key"
 
 
+def test_outputs_are_named_a_few_times_at_most():
+    body = msgspec.json.encode({"input": [1, 2, 3, 4], "outputs": ["label"] * 17})
+
+    with pytest.raises(InvalidInput, match="16"):
+        BodyReader(iris()).read_json(body)
+
+
 @pytest.mark.parametrize("body", [b"{}", b'{"version": 1}', b'{"input": [1], "inputs": [[1]]}'])
 def test_rows_are_sent_once(body):
     with pytest.raises(MalformedRequest, match="either"):
