@@ -1,6 +1,6 @@
 """How the OpenAPI document describes predict, which is plain ASGI: Litestar cannot see what it takes."""
 
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from litestar import Litestar
@@ -19,11 +19,30 @@ from litestar.openapi.spec import (
 from api.openapi import PROBLEM_TEXTS
 from api.predict_answer import PredictResponse
 from api.problems import PROBLEM_JSON, Problem
+from api.request_bodies_described import binary
 from shared.predictions.json_reader import PredictRequest
+from shared.predictions.v2 import HEADER, V2Response
+from shared.predictions.v2_request import InferenceRequest
 
 PATH = "/api/v1/predict/{model}"
 _SCHEMAS = "#/components/schemas/{name}"
 _EXAMPLE = {"input": {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}}
+_DESCRIPTION = (
+    "Predict one row or some, while the client waits. Rows come as JSON, as an Arrow IPC stream, or as "
+    "tensors of the Open Inference Protocol, which are answered in its form."
+)
+_PROBLEMS = (400, 401, 404, 409, 413, 415, 422, 503, 504)
+_KINDS = [PredictRequest, PredictResponse, InferenceRequest, V2Response]
+_TEXT, _NUMBER = Schema(type=OpenAPIType.STRING), Schema(type=OpenAPIType.INTEGER, minimum=1)
+_QUERY = [
+    ("version", _NUMBER, "Of a body without options (Arrow, tensors): the version asked for."),
+    ("outputs", _TEXT, "Of an Arrow stream: `label`, `probabilities`, or both with a comma between."),
+    ("key", _TEXT, "Of an Arrow stream: requests of one key go to the same version."),
+]
+_HEADERS = [
+    ("X-Deadline-Ms", _NUMBER, "How long to wait, in milliseconds; `Prefer: wait=n` says it in seconds."),
+    (HEADER, _NUMBER, "How many bytes of the body are JSON; raw tensors follow."),
+]
 
 
 def describe_predict(app: Litestar) -> None:
@@ -40,38 +59,62 @@ def _operation() -> Operation:
         operation_id="Predict",
         tags=["Predictions"],
         summary="Predict",
-        description="Predict one row or some, while the client waits.",
+        description=_DESCRIPTION,
         parameters=_parameters(),
-        request_body=RequestBody(
-            content={"application/json": _json(PredictRequest, _EXAMPLE)}, required=True
+        request_body=_body(),
+        responses={"200": _answer(), **{str(status): _problem(status) for status in _PROBLEMS}},
+    )
+
+
+def _body() -> RequestBody:
+    """Every form; a request of the Open Inference Protocol is answered by one of its answers."""
+    content = {
+        "application/json": OpenAPIMediaType(
+            schema=Schema(one_of=[_reference(PredictRequest), _reference(InferenceRequest)]), example=_EXAMPLE
         ),
-        responses={
-            "200": OpenAPIResponse(
-                description="The prediction.", content={"application/json": _json(PredictResponse)}
+        "application/vnd.apache.arrow.stream": OpenAPIMediaType(
+            schema=binary("Rows as an Arrow IPC stream, with the model's column names.")
+        ),
+        "application/octet-stream": OpenAPIMediaType(
+            schema=binary(
+                f"An InferenceRequest as JSON, of as many bytes as {HEADER} says, then its tensors."
+            )
+        ),
+    }
+    return RequestBody(content=content, required=True)
+
+
+def _answer() -> OpenAPIResponse:
+    schema = Schema(one_of=[_reference(PredictResponse), _reference(V2Response)])
+    return OpenAPIResponse(
+        description="The prediction.",
+        content={
+            "application/json": OpenAPIMediaType(schema=schema),
+            "application/octet-stream": OpenAPIMediaType(
+                schema=binary("A V2Response as JSON, then its tensors.")
             ),
-            **{str(status): _problem(status) for status in (400, 401, 404, 409, 413, 422, 503, 504)},
         },
     )
 
 
 def _parameters() -> list[Parameter | Reference]:
-    text, number = Schema(type=OpenAPIType.STRING), Schema(type=OpenAPIType.INTEGER, minimum=1)
     return [
         Parameter(
-            name="model", param_in="path", required=True, schema=text, description="Name or id of the model."
+            name="model", param_in="path", required=True, schema=_TEXT, description="Name or id of the model."
         ),
-        Parameter(
-            name="X-Deadline-Ms",
-            param_in="header",
-            required=False,
-            schema=number,
-            description="How long to wait, in milliseconds; `Prefer: wait=n` says it in seconds.",
+        *(
+            Parameter(name=name, param_in="query", required=False, schema=schema, description=description)
+            for name, schema, description in _QUERY
+        ),
+        *(
+            Parameter(name=name, param_in="header", required=False, schema=schema, description=description)
+            for name, schema, description in _HEADERS
         ),
     ]
 
 
-def _json(kind: type, example: Any = None) -> OpenAPIMediaType:
-    return OpenAPIMediaType(schema=Reference(ref=_SCHEMAS.format(name=kind.__name__)), example=example)
+def _reference(kind: type) -> Reference:
+    return Reference(ref=_SCHEMAS.format(name=kind.__name__))
 
 
 def _problem(status: int) -> OpenAPIResponse:
@@ -81,5 +124,5 @@ def _problem(status: int) -> OpenAPIResponse:
 
 def _schemas() -> dict[str, Schema]:
     """JSON Schemas as msgspec writes them; Litestar passes plain objects on as they are."""
-    _, schemas = msgspec.json.schema_components([PredictRequest, PredictResponse], ref_template=_SCHEMAS)
+    _, schemas = msgspec.json.schema_components(_KINDS, ref_template=_SCHEMAS)
     return cast("dict[str, Schema]", schemas)

@@ -102,3 +102,9 @@ async def test_operations_are_called_as_their_handlers(document):
 
     assert {"register", "login", "upload_model", "list_models"} <= set(names)
     assert len(names) == len(set(names))
+
+
+async def test_every_reference_of_the_document_leads_somewhere(document):
+    references = set(re.findall(r"#/components/schemas/([^'\"]+)", str(document)))
+
+    assert references - document["components"]["schemas"].keys() == set()

@@ -256,7 +256,10 @@ async def test_the_route_stands_in_the_openapi_document(client):
     document = (await client.get("/openapi.json")).json()
 
     operation = document["paths"]["/api/v1/predict/{model}"]["post"]
-    assert operation["requestBody"]["content"]["application/json"]["schema"] == {
-        "$ref": "#/components/schemas/PredictRequest"
-    }
+    content = operation["requestBody"]["content"]
+    assert content["application/json"]["schema"]["oneOf"] == [
+        {"$ref": "#/components/schemas/PredictRequest"},
+        {"$ref": "#/components/schemas/InferenceRequest"},
+    ]
+    assert {"application/vnd.apache.arrow.stream", "application/octet-stream"} < content.keys()
     assert document["components"]["schemas"]["PredictRequest"]["additionalProperties"] is False
