@@ -97,6 +97,19 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(reader):
     assert lines[-2:] == ["2", "1"]
 
 
+def test_large_inputs_are_sent_as_the_page_says(reader):
+    first = "\n".join(blocks("docs/tutorials/first-model.md", "python")[:2])
+    page = "\n".join(blocks("docs/how-to/send-large-inputs.md", "python"))
+
+    printed = reader.runs(f"{first}\n{page}".replace("ada@example.com", "large@example.com"))
+
+    assert printed.splitlines()[1:] == [
+        "178",
+        "422 [{'message': 'missing', 'column': 'alcohol'}]",
+        "INT64 [178]",
+    ]
+
+
 def test_a_file_is_predicted_as_the_page_says(reader):
     token = login(reader, "file@example.com")
     upload_iris(reader, token)
