@@ -2,6 +2,7 @@
 
 import math
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -212,6 +213,16 @@ def test_one_long_text_that_every_row_refers_to_is_refused():
 def test_very_many_tiny_batches_are_refused():
     with pytest.raises(TooLarge, match="4096 messages"):
         BodyReader(iris()).read_arrow(stream(pa.table({n: np.zeros(5000) for n in IRIS}), batch_rows=1))
+
+
+def test_threads_share_a_reader():
+    reader = BodyReader(churn())
+    body = stream(CUSTOMERS, "zstd")
+
+    with ThreadPoolExecutor(8) as threads:
+        read = list(threads.map(reader.read_arrow, [body] * 64))
+
+    assert {each.rows.body for each in read} == {reader.read_arrow(body).rows.body}
 
 
 HONEST = [stream(table, kind, batch_rows=2) for table in (FLOWERS, CUSTOMERS) for kind in COMPRESSIONS]
