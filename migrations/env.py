@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import shared.access.tables
+import shared.analytics.tables
 import shared.catalog.tables
 import shared.jobs.tables
-import shared.webhooks.tables  # noqa: F401  the four are imported for what they add to the metadata
+import shared.webhooks.tables  # noqa: F401  they are imported for what they add to the metadata
 from shared.database.base import Base
 
 # Two releases that start together must not both migrate: the second waits for the first.

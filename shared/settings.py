@@ -53,6 +53,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
+    # Statistics and metrics
+    statistics: bool = True  # count prediction requests; off: neither analytics nor metrics of them
+    statistics_minutes_days: Annotated[int, Meta(ge=1, le=400)] = 14  # then only hours are kept
+    metrics_token: str = ""  # what /metrics asks for; empty: nothing
+
     # Accounts
     access_token_ttl_s: Count = 15 * 60
     refresh_token_ttl_s: Count = 30 * 24 * 3600

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from redis.asyncio import Redis
 
+from shared.analytics.service import fold_minutes, forget_old_counts
 from shared.catalog.messages import ask_for_validation
 from shared.catalog.service import lost_validations
 from shared.database.engine import Database
@@ -42,5 +43,10 @@ def all_duties(settings: Settings, *, database: Database, redis: Redis, messenge
             lost = await lost_validations(session)
         await ask_for_validation(redis, lost)
 
-    duties = (resend_lost_work, send_due_deliveries, resend_lost_validations)
+    async def fold_old_statistics() -> None:
+        async with database.transaction() as session:
+            await fold_minutes(session, minutes_days=settings.statistics_minutes_days)
+            await forget_old_counts(session)
+
+    duties = (resend_lost_work, send_due_deliveries, resend_lost_validations, fold_old_statistics)
     return [Duty(duty.__name__, duty) for duty in duties]
