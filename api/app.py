@@ -18,10 +18,12 @@ from api.rate_limit import LIMITED_BY_METHOD, RateLimiting
 from api.request_body import JsonRequest
 from api.request_context import RequestContext
 from api.routes.accounts import accounts_routes
+from api.routes.analytics import analytics_routes
 from api.routes.api_keys import api_keys_routes
 from api.routes.catalog import catalog_routes
 from api.routes.health import health_routes
 from api.routes.jobs import jobs_routes
+from api.routes.metrics import metrics_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
 from shared.settings import MIB, Settings
@@ -29,7 +31,7 @@ from shared.settings import MIB, Settings
 JSON_MAX_BYTES = MIB  # of a body, where the route says nothing else
 
 # What a handler gets by asking for it by name; api/lifespan.py puts it there.
-RESOURCES = ("accounts", "api_keys", "catalog", "database", "messenger", "readiness", "storage")
+RESOURCES = ("accounts", "api_keys", "catalog", "database", "messenger", "metrics", "readiness", "storage")
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -39,12 +41,14 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[
             pages_routes,
             health_routes,
+            metrics_routes,
             Router(
                 "/api/v1",
                 route_handlers=[
                     accounts_routes,
                     api_keys_routes,
                     catalog_routes,
+                    analytics_routes,
                     jobs_routes,
                     webhooks_routes,
                 ],

@@ -14,12 +14,15 @@ from shared.access.api_keys import ApiKeys
 from shared.access.messages import follow_keys
 from shared.access.passwords import PasswordHasher
 from shared.access.tokens import AccessTokens
+from shared.analytics.recorder import Recorder
 from shared.catalog.catalog import Catalog
 from shared.catalog.news import CatalogNews
 from shared.database.engine import Database
 from shared.limits.limiter import RateLimiter
 from shared.messaging.broker import Messenger, connect_broker
 from shared.messaging.redis import connect_redis
+from shared.metrics.exchange import Exchange
+from shared.metrics.publisher import MetricsPublisher
 from shared.predictions.placement import Heartbeats
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -45,6 +48,9 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
         state.catalog_news = CatalogNews(state.redis)
         state.catalog = Catalog(state.database, state.redis, storage=state.storage, news=state.catalog_news)
+        state.recorder = Recorder(settings, state.database)
+        state.metrics = Exchange(state.redis)
+        publisher = MetricsPublisher(state.redis, "api", sources=[state.recorder.families])
         state.predictor = Predictor(settings, state.database, state.redis)
         state.predict_route.open(state.predictor, state.credentials)
         heartbeats = Heartbeats(state.redis, heartbeat_s=settings.worker_heartbeat_s)
@@ -53,10 +59,14 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         try:
             key_news.start()
             state.catalog_news.start()
+            await state.recorder.start()
+            await publisher.start()
             await state.predictor.start()
             yield
         finally:
             await state.predictor.close()
+            await state.recorder.close()
+            await publisher.close()
             await state.catalog_news.close()
             await key_news.close()
             await state.credentials.close()

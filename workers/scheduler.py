@@ -13,6 +13,7 @@ from shared.database.engine import Database
 from shared.logs import configure_logs
 from shared.messaging.broker import Messenger, connect_broker
 from shared.messaging.redis import connect_redis
+from shared.metrics.publisher import MetricsPublisher
 from shared.settings import Settings
 from workers.duties import Duty, all_duties
 from workers.leader_lock import LeaderLock
@@ -79,7 +80,10 @@ async def _main(settings: Settings) -> None:
     database, redis = Database(settings.database_url), connect_redis(settings.redis_url)
     messenger = Messenger(connect_broker(settings))
     duties = all_duties(settings, database=database, redis=redis, messenger=messenger)
+    publisher = MetricsPublisher(redis, "scheduler")
+    await publisher.start()
     await run_scheduler(LeaderLock(settings.database_url), duties, stop)
+    await publisher.close()
     messenger.close()
     await redis.aclose()
     await database.close()

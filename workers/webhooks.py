@@ -19,6 +19,7 @@ from shared.webhooks.delivery import Attempt, Outcome
 from shared.webhooks.sender import Sender
 from shared.webhooks.service import claim_attempt, record_outcome
 from workers.dramatiq_worker import run_worker
+from workers.metrics_thread import publishing_metrics
 
 log = structlog.get_logger()
 
@@ -72,13 +73,14 @@ def main() -> None:
     database = Database(settings.database_url)
     broker = connect_broker(settings)
     declare_actors(broker, settings=settings, database=database, sender=Sender(settings))
-    run_worker(
-        broker,
-        WEBHOOKS_QUEUE,
-        threads=settings.webhook_threads,
-        on_stop=lambda: None,  # an attempt ends by itself within its limit
-        close=database.close,
-    )
+    with publishing_metrics(settings.redis_url, "webhooks"):
+        run_worker(
+            broker,
+            WEBHOOKS_QUEUE,
+            threads=settings.webhook_threads,
+            on_stop=lambda: None,  # an attempt ends by itself within its limit
+            close=database.close,
+        )
 
 
 if __name__ == "__main__":

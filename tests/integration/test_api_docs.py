@@ -64,6 +64,7 @@ async def test_what_needs_no_token_says_so(document):
     assert open_to_all == {
         "/livez",
         "/readyz",
+        "/metrics",
         "/api/v1/auth/register",
         "/api/v1/auth/login",
         "/api/v1/auth/refresh",

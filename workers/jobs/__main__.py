@@ -16,6 +16,7 @@ from workers.hosting.template import HostTemplate
 from workers.jobs.actors import declare_actors
 from workers.jobs.context import JobContext
 from workers.jobs.host_pool import HostPool
+from workers.metrics_thread import publishing_metrics
 
 
 def main() -> None:
@@ -37,13 +38,14 @@ def main() -> None:
         stopping=threading.Event(),
     )
     declare_actors(broker, context)
-    run_worker(
-        broker,
-        JOBS_QUEUE,
-        threads=settings.job_threads,
-        on_stop=context.stopping.set,
-        close=context.database.close,
-    )
+    with publishing_metrics(settings.redis_url, "batch"):
+        run_worker(
+            broker,
+            JOBS_QUEUE,
+            threads=settings.job_threads,
+            on_stop=context.stopping.set,
+            close=context.database.close,
+        )
     template.close()
 
 

@@ -9,6 +9,7 @@ import uvloop
 from shared.database.engine import Database
 from shared.logs import configure_logs
 from shared.messaging.redis import connect_redis
+from shared.metrics.publisher import MetricsPublisher
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.template import HostTemplate
@@ -23,6 +24,7 @@ async def work(settings: Settings) -> None:
     database = Database(settings.database_url, connections=4)
     # Each version that is served waits on two connections of its own, besides those of the duties.
     redis = connect_redis(settings.redis_url, connections=4 * settings.max_loaded_versions + 8)
+    publisher = MetricsPublisher(redis, "predict")
     try:
         supervisor = Supervisor(
             settings,
@@ -31,8 +33,10 @@ async def work(settings: Settings) -> None:
             storage=Storage(settings.storage_url),
             template=HostTemplate(),
         )
+        await publisher.start()
         await supervisor.run(stop)
     finally:
+        await publisher.close()
         await redis.aclose()
         await database.close()
 

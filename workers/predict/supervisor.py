@@ -23,6 +23,7 @@ from shared.predictions.placement import Heartbeats, WorkerState
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.template import HostTemplate
+from workers.predict.metrics import tell_loaded_versions
 from workers.predict.redis_clock import RedisClock
 from workers.predict.shelf import Shelf
 from workers.predict.validation import Validation
@@ -92,6 +93,7 @@ class Supervisor:
             capacity=self._settings.max_loaded_versions,
             versions=self._shelf.version_ids(),
         )
+        tell_loaded_versions(len(state.versions))
         await self._heartbeats.beat(state)
 
     async def _follow_requests(self) -> None:

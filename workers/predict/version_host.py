@@ -16,6 +16,7 @@ from workers.hosting.async_host import AsyncHost
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.template import HostTemplate
+from workers.predict.metrics import count_host_loss
 
 log = structlog.get_logger()
 
@@ -113,6 +114,7 @@ class VersionHost:
         except BaseException as error:
             host.kill()
             self._crashed_at.append(time.monotonic())
+            count_host_loss()
             log.warning("model not loaded", version_id=str(self.artifact.version_id), error=str(error))
             raise
         self._host = host
@@ -157,6 +159,7 @@ class VersionHost:
             self._host = None
             host.kill()
             self._crashed_at.append(time.monotonic())
+            count_host_loss()
             log.warning("model host lost", version_id=str(self.artifact.version_id), error=str(error))
 
 
