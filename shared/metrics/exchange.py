@@ -15,9 +15,12 @@ If Redis loses everything, totals begin again with what the living have counted.
 from typing import Any, Final
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
 
 from shared.metrics.family import Family, Kind, merge
+
+log = structlog.get_logger()
 
 PROCESSES: Final = "metrics:processes"
 BEATS: Final = "metrics:beats"
@@ -137,4 +140,9 @@ def sum_of(departed: list[Snapshot]) -> Snapshot:
 
 
 def _unpacked(packed: bytes) -> Snapshot:
-    return msgspec.msgpack.decode(packed, type=Snapshot)
+    """What another process packed; nothing if it is of a release whose words are not ours."""
+    try:
+        return msgspec.msgpack.decode(packed, type=Snapshot)
+    except msgspec.MsgspecError as error:
+        log.warning("metrics of another release left out", error=str(error))
+        return Snapshot(kind="unknown", process="unknown", at_ms=0, families=[])

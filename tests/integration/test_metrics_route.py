@@ -190,6 +190,16 @@ async def test_summing_the_departed_side_by_side_counts_nobody_twice(board: Exch
     assert await counted(board) == MOST_DEPARTED + 8
 
 
+async def test_what_another_release_says_disturbs_nobody(board: Exchange, redis: Redis):
+    await board.publish(said("a", 5))
+    await redis.hset(PROCESSES, "b", msgspec.msgpack.encode({"words": "of the future"}))
+    await redis.hset(DEPARTED, mapping={str(n): b"\xc1" for n in range(MOST_DEPARTED + 1)})
+
+    await board.publish(said("a", 6))
+
+    assert await counted(board) == 6
+
+
 async def test_a_redis_that_forgot_everything_hears_it_all_again(redis: Redis, board: Exchange):
     publisher = MetricsPublisher(redis, "api")
     await publisher.publish()
