@@ -1,22 +1,45 @@
-"""`python -m bench`: every measurement; `python -m bench realtime` or `jobs`: one, with its options."""
+"""`python -m bench NAME`: one measurement, with its options; without a name, those of DEFAULT."""
 
-from argparse import ArgumentParser
+import importlib
+import resource
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from bench import jobs, realtime
+from bench.noise import noise_told
 
-MEASUREMENTS = {"realtime": realtime, "jobs": jobs}
+MEASUREMENTS = {
+    "realtime": "the predict path beside its floor",
+    "jobs": "a large file beside a plain loop",
+}
+DEFAULT = ("realtime", "jobs")
 
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m bench", description="Measure the platform on this machine.")
-    subparsers = parser.add_subparsers(dest="measurement", help="which (all, with their defaults)")
-    for name, module in MEASUREMENTS.items():
-        module.add_arguments(subparsers.add_parser(name, description=module.__doc__))
+    subparsers = parser.add_subparsers(
+        dest="measurement", metavar="NAME", title=f"measurements (without a name: {', '.join(DEFAULT)})"
+    )
+    modules = {name: importlib.import_module(f"bench.{name}") for name in MEASUREMENTS}
+    for name, module in modules.items():
+        added = subparsers.add_parser(
+            name,
+            help=MEASUREMENTS[name],
+            description=module.__doc__,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(added)
     arguments = parser.parse_args()
-    for name in [arguments.measurement] if arguments.measurement else MEASUREMENTS:
+    _allow_many_connections()
+    for name in [arguments.measurement] if arguments.measurement else DEFAULT:
         chosen = arguments if arguments.measurement else subparsers.choices[name].parse_args([])
         print(f"\n## {name}\n", flush=True)
-        MEASUREMENTS[name].run(chosen)
+        with noise_told():
+            modules[name].run(chosen)
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets us have, here and in all that is started from here."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,10 @@ import numpy as np
 import psutil
 
 from bench.memory import PeakMemory, process_tree
-from bench.running_platform import ROOT, Platform, answered, running_platform
+from bench.processes import ROOT
+from bench.running_platform import running_platform
 from bench.table_files import COLUMNS, MODELS, read_file, train, write_table
+from bench.tenant import Tenant, answered
 
 WORKER = "workers.jobs"
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
@@ -51,11 +53,12 @@ def run(arguments: Namespace) -> None:
         size_mb = source.stat().st_size / 1e6
         print(f"{arguments.rows:,} rows, {size_mb:,.0f} MB of {arguments.format}, {arguments.model} model.\n")
         loops, jobs = [], []
-        with running_platform(log_level="warning") as platform:
-            platform.upload(model, name="bench")
+        with running_platform() as platform:
+            tenant = platform.tenant()
+            tenant.upload(model, name="bench")
             for _ in range(arguments.rounds):
                 loops.append(_run_loop(model, source, folder))
-                jobs.append(_run_job(platform, source, folder))
+                jobs.append(_run_job(tenant, platform.launcher_pid, source, folder))
         _check_result(model, source, folder)
         _print_table(arguments.rows, loops, jobs)
 
@@ -71,15 +74,15 @@ def _run_loop(model: Path, source: Path, folder: Path) -> Run:
     return Run(seconds=float(printed), peak_mib=memory.mib)
 
 
-def _run_job(platform: Platform, source: Path, folder: Path) -> Run:
+def _run_job(tenant: Tenant, launcher_pid: int, source: Path, folder: Path) -> Run:
     started = time.monotonic()
-    with PeakMemory(lambda: _batch_processes(platform.launcher_pid)) as memory:
+    with PeakMemory(lambda: _batch_processes(launcher_pid)) as memory:
         with source.open("rb") as file:
-            answer = platform.client.post("/jobs", files={"file": file}, data={"model": "bench"})
+            answer = tenant.client.post("/jobs", files={"file": file}, data={"model": "bench"})
         sent = time.monotonic()
-        job = _wait_for_end(platform, answered(answer))
+        job = _wait_for_end(tenant, answered(answer))
     ended = time.monotonic()
-    _fetch_result(platform, job, _result(folder, source))
+    _fetch_result(tenant, job, _result(folder, source))
     return Run(
         seconds=_seconds_between(job["created_at"], job["succeeded_at"]),
         peak_mib=memory.mib,
@@ -98,17 +101,17 @@ def _batch_processes(launcher_pid: int) -> Iterable[psutil.Process]:
             continue
 
 
-def _wait_for_end(platform: Platform, job: dict) -> dict:
+def _wait_for_end(tenant: Tenant, job: dict) -> dict:
     while job["status"] not in ENDED:
         time.sleep(0.1)
-        job = answered(platform.client.get(f"/jobs/{job['id']}"))
+        job = answered(tenant.client.get(f"/jobs/{job['id']}"))
     if job["status"] != "succeeded":
         raise SystemExit(f"the job {job['status']}: {job['error']}")
     return job
 
 
-def _fetch_result(platform: Platform, job: dict, target: Path) -> None:
-    with platform.client.stream("GET", f"/jobs/{job['id']}/result") as answer, target.open("wb") as file:
+def _fetch_result(tenant: Tenant, job: dict, target: Path) -> None:
+    with tenant.client.stream("GET", f"/jobs/{job['id']}/result") as answer, target.open("wb") as file:
         for piece in answer.iter_bytes():
             file.write(piece)
 

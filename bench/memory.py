@@ -1,4 +1,4 @@
-"""Peak memory of a group of processes, by sampling."""
+"""Memory of processes, and its peak by sampling."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while not self._closed.wait(INTERVAL_S):
-            self._peak_bytes = max(self._peak_bytes, sum(map(_memory_bytes, self._find())))
+            self._peak_bytes = max(self._peak_bytes, sum(map(memory_bytes, self._find())))
 
 
 def process_tree(pid: int) -> list[psutil.Process]:
@@ -51,7 +51,8 @@ def process_tree(pid: int) -> list[psutil.Process]:
     return []
 
 
-def _memory_bytes(process: psutil.Process) -> int:
+def memory_bytes(process: psutil.Process) -> int:
+    """Its share of the memory that it uses (PSS); 0 where it has ended."""
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
         memory = process.memory_full_info()
         return getattr(memory, "pss", memory.uss)

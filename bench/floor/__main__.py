@@ -1,4 +1,4 @@
-"""`python -m bench.floor REDIS_SOCKET PORT`: the least that a prediction over a Redis queue can cost.
+"""`python -m bench.floor REDIS_SOCKET PORT MODEL`: the least that a prediction over a Redis queue can cost.
 
 One API process (raw ASGI), one worker, one model process behind a socketpair, a Redis stream between them.
 No accounts, no routes, no deadlines, no recovery: what the product needs beyond this is what those cost.
@@ -9,16 +9,16 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from itertools import count
 
 import hiredis
+import joblib
 import msgspec
 import numpy as np
 import uvicorn
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import ClassifierMixin
 
-COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"16")]
 TAKE = ("XREADGROUP", "GROUP", "workers", "1", "COUNT", "64", "BLOCK", "0", "STREAMS", "rows", ">")
 AWAIT = ("BLMPOP", "0", "1", "replies", "LEFT", "COUNT", "64")
@@ -45,8 +45,8 @@ def unended(received: bytes) -> bytes:
 class Api:
     """ASGI. Rows go out over one connection, a turn of the loop's at a time; labels come in by another."""
 
-    def __init__(self, redis_socket: str) -> None:
-        self.redis_socket, self.ids = redis_socket, count()
+    def __init__(self, redis_socket: str, columns: Sequence[str]) -> None:
+        self.redis_socket, self.columns, self.ids = redis_socket, columns, count()
         self.waiting: dict[int, asyncio.Future[int]] = {}
         self.gathered: list[tuple[int, bytes]] = []
 
@@ -56,7 +56,7 @@ class Api:
             await self.start()
             return await send({"type": "lifespan.startup.complete"})
         values = read_body((await receive())["body"]).input
-        label = await self.predict(np.array([values[column] for column in COLUMNS]).tobytes())
+        label = await self.predict(np.array([values[column] for column in self.columns]).tobytes())
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         return await send({"type": "http.response.body", "body": b'{"prediction":%d}' % label})
 
@@ -119,22 +119,23 @@ def work(redis_socket: str, model: socket.socket) -> None:
         )
 
 
-def host(supervisor: socket.socket) -> None:
+def host(supervisor: socket.socket, model: ClassifierMixin) -> None:
     """The model's own process: rows of float64 in, the class of each as a byte out."""
-    model = LogisticRegression(max_iter=1000).fit(*load_iris(return_X_y=True))
     while rows := supervisor.recv(1 << 20):
-        labels = model.predict(np.frombuffer(rows).reshape(-1, len(COLUMNS)))
+        labels = model.predict(np.frombuffer(rows).reshape(-1, model.n_features_in_))
         supervisor.sendall(labels.astype(np.uint8).tobytes())
 
 
-def main(redis_socket: str, port: str) -> None:
+def main(redis_socket: str, port: str, path: str) -> None:
     """Fork the model, fork the worker, and be the API."""
+    model = joblib.load(path)
+    columns = model.__dict__.pop("feature_names_in_").tolist()  # predict then takes bare arrays with no word
     to_model, to_worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    for run, arguments in ((host, (to_worker,)), (work, (redis_socket, to_model))):
+    for run, arguments in ((host, (to_worker, model)), (work, (redis_socket, to_model))):
         if os.fork() == 0:
             run(*arguments)
     uvicorn.run(
-        Api(redis_socket),
+        Api(redis_socket, columns),
         port=int(port),
         loop="uvloop",
         http="httptools",
