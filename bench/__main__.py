@@ -8,6 +8,8 @@ from bench.noise import noise_told
 
 MEASUREMENTS = {
     "realtime": "the predict path beside its floor",
+    "peers": "the predict path beside other model servers",
+    "inprocess": "a forest behind the queue beside the same forest inside an API process",
     "jobs": "a large file beside a plain loop",
 }
 DEFAULT = ("realtime", "jobs")
