@@ -10,6 +10,10 @@ MEASUREMENTS = {
     "realtime": "the predict path beside its floor",
     "peers": "the predict path beside other model servers",
     "inprocess": "a forest behind the queue beside the same forest inside an API process",
+    "overload": "three times the load that it can carry",
+    "fairness": "one tenant beside another's flood",
+    "disconnects": "a thousand clients that leave before their answers",
+    "chaos": "processes killed under load",
     "jobs": "a large file beside a plain loop",
 }
 DEFAULT = ("realtime", "jobs")
