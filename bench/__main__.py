@@ -14,6 +14,9 @@ MEASUREMENTS = {
     "fairness": "one tenant beside another's flood",
     "disconnects": "a thousand clients that leave before their answers",
     "chaos": "processes killed under load",
+    "cache": "repeated traffic with the cache and without",
+    "statistics": "what counting costs",
+    "soak": "memory over a long load with new versions coming and going",
     "jobs": "a large file beside a plain loop",
 }
 DEFAULT = ("realtime", "jobs")
