@@ -32,6 +32,8 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     # Arrow's allocator would keep a thread of its own, and a process with threads cannot be forked safely.
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # ONNX Runtime would report its use to its makers, by a thread of its own, from its import on.
+    "ORT_DISABLE_TELEMETRY": "1",
 }
 # The project can be imported until the template's own modules are; no model imports any more of it.
 _PROGRAM = """
