@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+NATIVE = "native"  # the engine that every model has: its own library
+
 
 class Datatype(StrEnum):
     """The type of a column or of an output."""
@@ -95,8 +97,40 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     latency_us: float  # median of several calls
 
 
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """What computes a version's answers: the estimator itself, or the form that it was compiled to.
+
+    Attributes:
+        name: `native`, `linear`, `onnxruntime` or `treelite`.
+        why: it was chosen, or why nothing faster was.
+        speed_up: how many times as fast as native, by rows of a call (`1`, `64`).
+        rows_compared: on how many rows its answers were compared with native's.
+        takes_missing: it answers rows with NaN; otherwise those are native's.
+        tie_margin: rows whose two best probabilities lie closer than this are native's.
+        native_above_rows: calls of more rows are native's, which is faster there; None: it never is.
+    """
+
+    name: str
+    why: str
+    speed_up: dict[str, float] = {}
+    rows_compared: int = 0
+    takes_missing: bool = False
+    tie_margin: float = 0.0
+    native_above_rows: int | None = None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it is another than the estimator itself."""
+        return self.name != NATIVE
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of opening an artifact. Part of its version, and readable by its owner."""
+    """What came of opening an artifact. Part of its version, and readable by its owner.
+
+    Attributes:
+        engine: what computes real-time answers; None where nothing else than native was looked for.
+        deterministic: the same rows got the same answers each time they were tried.
+    """
 
     status: Literal["ready", "rejected"]
     format: str | None = None  # found by content: joblib, pickle
@@ -107,5 +141,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     load_time_ms: float | None = None
     memory_bytes: int | None = None  # by which the model made its host grow
     probe: Probe | None = None
+    engine: Engine | None = None
+    deterministic: bool = False
     warnings: list[str] = []
     reason: Reason | None = None
+
+
+def engine_of(verdict: Verdict, *, accelerate: bool) -> Engine | None:
+    """The engine to load a version with: its verdict's, unless its owner has switched engines off."""
+    engine = verdict.engine
+    return engine if accelerate and engine is not None and engine.compiled else None

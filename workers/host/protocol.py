@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.catalog.verdict import Signature, Verdict
+from shared.catalog.verdict import Engine, Signature, Verdict
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -41,11 +41,22 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unkn
     Attributes:
         sample: a second descriptor comes with it: rows as CSV or Parquet.
         signature: known from an earlier verdict; None asks for a whole verdict with a probe.
+        engine: that an earlier verdict chose, to be built again; None: native.
     """
 
     id: int
     sample: bool
     signature: Signature | None
+    engine: Engine | None = None
+
+
+class Accelerate(msgspec.Struct, frozen=True, array_like=True, tag="accelerate", forbid_unknown_fields=True):
+    """Look for a faster engine for the model that was just opened, and answer by it from now on.
+
+    A request of its own, so that an attempt which ends or stalls the process is known for what it is.
+    """
+
+    id: int
 
 
 class Predict(msgspec.Struct, frozen=True, array_like=True, tag="predict", forbid_unknown_fields=True):
@@ -78,6 +89,15 @@ class Loaded(msgspec.Struct, frozen=True, array_like=True, tag="loaded", forbid_
 
     id: int
     verdict: Verdict
+
+
+class Accelerated(
+    msgspec.Struct, frozen=True, array_like=True, tag="accelerated", forbid_unknown_fields=True
+):
+    """What came of looking for a faster engine."""
+
+    id: int
+    engine: Engine
 
 
 class Array(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -134,8 +154,8 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
     """The template has imported everything."""
 
 
-Request = Load | Predict
-Answer = Loaded | Predicted | Failed
+Request = Load | Accelerate | Predict
+Answer = Loaded | Accelerated | Predicted | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode

@@ -3,21 +3,32 @@
 import mmap
 import os
 import socket
-import time
 import warnings
 from collections.abc import Iterator
 
 import joblib
 
-from shared.catalog.verdict import Verdict
 from workers.host import verdict
+from workers.host.answering import Answering, answering_of
 from workers.host.error_text import describe
-from workers.host.protocol import Buffer, Failed, Frames, Load, Loaded, Predict, decode_request, frame
-from workers.host.replies import reply
-from workers.host.rows import RowReader
-from workers.host.runtimes.runtime import LoadedModel
+from workers.host.memory import give_back
+from workers.host.protocol import (
+    Accelerate,
+    Accelerated,
+    Buffer,
+    Failed,
+    Frames,
+    Load,
+    Loaded,
+    Predict,
+    decode_request,
+    frame,
+)
+from workers.host.threads import one_thread
+from workers.host.verdict import Opened
 
 _FILES = 2  # an artifact, and perhaps a sample
+_NO_ROOM = memoryview(b"")
 
 
 class _Connection:
@@ -43,8 +54,8 @@ class _Connection:
             raise TypeError("the first request must open an artifact")
         return request, descriptors
 
-    def calls(self) -> Iterator[tuple[Predict, memoryview]]:
-        """Calls and the bodies of their frames, until the supervisor goes away."""
+    def requests(self) -> Iterator[tuple[Predict | Accelerate, memoryview]]:
+        """Requests and the bodies of their frames, until the supervisor goes away."""
         while True:
             while (parts := self._frames.next()) is None:
                 count = self._socket.recv_into(self._frames.space())
@@ -52,7 +63,7 @@ class _Connection:
                     return
                 self._frames.received(count)
             request = decode_request(parts[0])
-            if not isinstance(request, Predict):
+            if isinstance(request, Load):
                 raise TypeError("a host opens one artifact")
             yield request, parts[1]
 
@@ -86,36 +97,40 @@ def run(connection: socket.socket, slots: list[int]) -> None:
     warnings.simplefilter("ignore")  # a model's warnings on every call help nobody, and cost time
     peer = _Connection(connection)
     # No pools: n_jobs=-1 would start processes, and threads of a process that others wait for.
-    with joblib.parallel_config(backend="sequential"):
+    with joblib.parallel_config(backend="sequential"), one_thread():
         request, files = peer.receive_load()
-        opened, model = _open(request, files)
-        peer.send(frame(Loaded(request.id, opened)))
-        if model is not None and opened.signature is not None:
-            reader = RowReader(opened.signature, model.none_columns)
-            _answer_calls(peer, model, reader, [_Slot(descriptor) for descriptor in slots])
+        opened = _open(request, files)
+        give_back()
+        peer.send(frame(Loaded(request.id, opened.verdict)))
+        if opened.model is not None:
+            _answer_requests(peer, opened, [_Slot(descriptor) for descriptor in slots])
 
 
-def _open(request: Load, files: list[int]) -> tuple[Verdict, LoadedModel | None]:
+def _open(request: Load, files: list[int]) -> Opened:
     if request.signature is not None:
-        return verdict.open_known(files[0], request.signature)
+        return verdict.open_known(files[0], request.signature, request.engine)
     return verdict.examine(files[0], files[1] if request.sample else None)
 
 
-def _answer_calls(peer: _Connection, model: LoadedModel, reader: RowReader, slots: list[_Slot]) -> None:
-    for call, body in peer.calls():
-        try:
-            answer = _answer(call, body, model, reader, slots[call.slot])
-        except BaseException as error:  # noqa: BLE001  also a model that calls sys.exit
-            answer = frame(Failed(call.id, describe(error)))
+def _answer_requests(peer: _Connection, opened: Opened, slots: list[_Slot]) -> None:
+    answering = answering_of(opened)
+    for request, body in peer.requests():
+        if isinstance(request, Accelerate):
+            engine, opened = verdict.accelerate(opened)
+            answering = answering_of(opened)
+            give_back()
+            answer = frame(Accelerated(request.id, engine))
+        else:
+            answer = _answer(request, body, answering, slots[request.slot])
         peer.send(answer)
 
 
-def _answer(
-    call: Predict, body: memoryview, model: LoadedModel, reader: RowReader, slot: _Slot
-) -> list[Buffer]:
-    area = slot.area(call.reply_at + call.reply_bytes)
-    rows = reader.read(call, area[: call.size_bytes] if call.in_slot else body)
-    started = time.perf_counter_ns()
-    outputs = model.predict(rows, call.outputs)
-    took = time.perf_counter_ns() - started
-    return reply(call, outputs, took, area[call.reply_at : call.reply_at + call.reply_bytes])
+def _answer(call: Predict, body: memoryview, answering: Answering, slot: _Slot) -> list[Buffer]:
+    try:
+        if not call.in_slot and not call.reply_bytes:
+            return answering.answer(call, body, _NO_ROOM)
+        area = slot.area(call.reply_at + call.reply_bytes)
+        source = area[: call.size_bytes] if call.in_slot else body
+        return answering.answer(call, source, area[call.reply_at : call.reply_at + call.reply_bytes])
+    except BaseException as error:  # noqa: BLE001  also a model that calls sys.exit
+        return frame(Failed(call.id, describe(error)))

@@ -5,51 +5,85 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+import msgspec
 import pandas as pd
 
-from shared.catalog.verdict import Probe, Signature, Verdict
+from shared.catalog.verdict import Engine, Probe, Signature, Verdict
 from workers.host.artifact import Artifact
+from workers.host.engines.accelerated import AcceleratedModel
+from workers.host.engines.choosing import choose, rebuild
 from workers.host.rejection import Rejected
+from workers.host.replies import plain
 from workers.host.runtimes import runtime_of
 from workers.host.runtimes.runtime import Description, LoadedModel
 from workers.host.sample import read_sample
 
 _PROBES = 5
+_REPEATED_ROWS = 64
+_REPEAT_S = 1.0
 
 
-def open_known(artifact: int, signature: Signature) -> tuple[Verdict, LoadedModel | None]:
-    """Open an artifact whose signature an earlier verdict found: no probe, no questions."""
+class Opened(msgspec.Struct, frozen=True):
+    """What came of opening an artifact.
+
+    Attributes:
+        model: None where it cannot be served.
+        accelerated: the engine that answers in the model's place, if there is one.
+        description: of a first opening.
+    """
+
+    verdict: Verdict
+    model: LoadedModel | None = None
+    accelerated: AcceleratedModel | None = None
+    description: Description | None = None
+
+
+def open_known(artifact: int, signature: Signature, engine: Engine | None) -> Opened:
+    """Open an artifact whose signature and engine an earlier verdict found: no probe, no questions."""
     facts: dict[str, Any] = {}
     try:
         model = _load(Artifact(artifact), facts)
     except Rejected as refusal:
-        return Verdict(status="rejected", reason=refusal.reason, **facts), None
+        return Opened(Verdict(status="rejected", reason=refusal.reason, **facts))
     model.accept(signature)
-    return Verdict(status="ready", signature=signature, warnings=model.warnings, **facts), model
+    choice = None if engine is None or not engine.compiled else rebuild(model, signature, engine)
+    verdict = Verdict(
+        status="ready",
+        signature=signature,
+        engine=choice.engine if choice else None,
+        warnings=model.warnings,
+        **facts,
+    )
+    return Opened(verdict, model, choice.model if choice else None)
 
 
-def examine(artifact: int, sample: int | None) -> tuple[Verdict, LoadedModel | None]:
-    """Open an artifact for the first time, and try it.
-
-    Returns:
-        The whole verdict, and the model if it can be served.
-    """
+def examine(artifact: int, sample: int | None) -> Opened:
+    """Open an artifact for the first time, and try it."""
     facts: dict[str, Any] = {}  # what is known by the time of a refusal belongs to its verdict too
     try:
         rows = None if sample is None else read_sample(sample)
         model = _load(Artifact(artifact), facts)
         description = model.describe(rows)
     except Rejected as refusal:
-        return Verdict(status="rejected", reason=refusal.reason, **facts), None
+        return Opened(Verdict(status="rejected", reason=refusal.reason, **facts))
     model.accept(description.signature)
     verdict = Verdict(
         status="ready",
         signature=description.signature,
         probe=_probe(model, description),
+        deterministic=_answers_alike(model, description),
         warnings=model.warnings + description.warnings,
         **facts,
     )
-    return verdict, model
+    return Opened(verdict, model, None, description)
+
+
+def accelerate(opened: Opened) -> tuple[Engine, Opened]:
+    """Look for a faster engine for a model that was just examined."""
+    if opened.model is None or opened.description is None:
+        raise TypeError("an engine is looked for once, after a first opening")
+    choice = choose(opened.model, opened.description)
+    return choice.engine, Opened(opened.verdict, opened.model, choice.model)
 
 
 def _load(artifact: Artifact, facts: dict[str, Any]) -> LoadedModel:
@@ -67,6 +101,35 @@ def _probe(model: LoadedModel, description: Description) -> Probe:
     one = rows.iloc[:1] if isinstance(rows, pd.DataFrame) else rows[:1]
     took = [_timed(model, one, ["label"]) for _ in range(_PROBES)]
     return Probe(rows=len(rows), latency_us=round(median(took) * 1e6, 1))
+
+
+def _answers_alike(model: LoadedModel, description: Description) -> bool:
+    """Whether the same rows get the same answers each time."""
+    if model.draws():
+        return False
+    outputs = [output.name for output in description.signature.outputs]
+    rows = _repeated(description.rows)
+    end = time.monotonic() + _REPEAT_S
+    try:
+        first = _plain_answers(model, rows, outputs)
+        return all(
+            _plain_answers(model, rows, outputs) == first
+            for repeat in range(_PROBES)
+            if not repeat or time.monotonic() < end
+        )
+    except Exception:  # noqa: BLE001  it answered before, and does not now
+        return False
+
+
+def _repeated(rows: Any) -> Any:
+    """So many rows that a model which draws lots cannot give the same answers by luck."""
+    at = [number % len(rows) for number in range(_REPEATED_ROWS)]
+    return rows.iloc[at].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[at]
+
+
+def _plain_answers(model: LoadedModel, rows: Any, outputs: Sequence[str]) -> str:
+    """As text, in which NaN equals NaN and a float shows all its digits."""
+    return repr([plain(answer) for answer in model.predict(rows, outputs).values()])
 
 
 def _timed(model: LoadedModel, rows: Any, outputs: Sequence[str]) -> float:

@@ -3,11 +3,13 @@
 Imports only: no parallel region may run here, since the threads of one do not survive a fork.
 """
 
+import contextlib
 import gc
 import importlib
 import pkgutil
 import warnings
 
+_ENGINES = ("onnxruntime", "onnx", "skl2onnx", "treelite", "treelite.gtil", "treelite.frontend")
 _NEVER = (
     "sklearn.conftest",
     "sklearn.datasets",
@@ -18,7 +20,7 @@ _NEVER = (
 
 
 def import_model_libraries() -> None:
-    """Import numpy, scipy, pandas, pyarrow, joblib, cloudpickle and every public package of scikit-learn."""
+    """Import numpy, scipy, pandas, pyarrow, joblib, cloudpickle, scikit-learn's public packages, engines."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in ("numpy", "scipy.sparse", "scipy.special", "pandas", "pyarrow", "pyarrow.parquet"):
@@ -27,6 +29,9 @@ def import_model_libraries() -> None:
             importlib.import_module(name)
         for name in _public_modules("sklearn"):
             importlib.import_module(name)
+        for name in _ENGINES:
+            with contextlib.suppress(ImportError):  # where one is missing, models stay native
+                importlib.import_module(name)
         _look_at_thread_pools()
         _rehearse()
     gc.collect()
@@ -50,5 +55,18 @@ def _rehearse() -> None:
     import pandas as pd  # noqa: PLC0415  after the warnings of all imports are silenced
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
+    _rehearse_engine()
     table = pd.DataFrame({"x0": [0.0, 1.0], "x1": [1.0, 0.0]})
     StandardScaler().fit(table).transform(table)
+
+
+def _rehearse_engine() -> None:
+    """ONNX Runtime fills its registers, some 15 MB, when it opens its first graph. One thread: see there."""
+    import numpy as np  # noqa: PLC0415  after the warnings of all imports are silenced
+
+    from workers.host.engines.compiled import CannotCompile  # noqa: PLC0415
+    from workers.host.engines.onnx_session import scores_of  # noqa: PLC0415
+    from workers.host.engines.tree_graph import write_graph  # noqa: PLC0415
+
+    with contextlib.suppress(CannotCompile):
+        scores_of(write_graph([], np.ones(1), 1))(np.zeros((1, 1)))

@@ -6,9 +6,10 @@ from typing import Self
 
 import msgspec
 
-from shared.catalog.verdict import Signature, Verdict
+from shared.catalog.verdict import Engine, Signature, Verdict
 from workers.host.protocol import BadFrame
 from workers.hosting.call import PredictCall, Prediction
+from workers.hosting.conversation import Outcome
 from workers.hosting.errors import HostDied, HostTimedOut, ModelFailed
 from workers.hosting.process import HostProcess
 from workers.hosting.template import HostTemplate
@@ -55,16 +56,28 @@ class AsyncHost:
         sample: int | None = None,
         probe: bool,
         signature: Signature | None = None,
+        engine: Engine | None = None,
         timeout_s: float,
     ) -> Verdict:
         """Open the artifact behind a descriptor; see `HostProcess.load`."""
         verdict = await asyncio.to_thread(
-            self._process.load, artifact, sample=sample, probe=probe, signature=signature, timeout_s=timeout_s
+            self._process.load,
+            artifact,
+            sample=sample,
+            probe=probe,
+            signature=signature,
+            engine=engine,
+            timeout_s=timeout_s,
         )
-        if self._link.death is None:
-            self._loop.add_reader(self._link.fileno(), self._read)
-            self._reading = True
+        self._start_reading()
         return verdict
+
+    async def accelerate(self, *, timeout_s: float) -> Engine:
+        """Look for a faster engine, before the first call; see `HostProcess.accelerate`."""
+        self._stop_reading()
+        engine = await asyncio.to_thread(self._process.accelerate, timeout_s=timeout_s)
+        self._start_reading()
+        return engine
 
     async def predict(self, call: PredictCall, *, timeout_s: float) -> Prediction:
         """Answer one call; the time counts from when its turn has come. Errors as `HostProcess.receive`."""
@@ -100,6 +113,10 @@ class AsyncHost:
     def memory_bytes(self) -> int:
         """Memory that is this process's own."""
         return self._process.memory_bytes()
+
+    def model_bytes(self) -> int:
+        """By how much the model, with its engine, made it grow."""
+        return self._process.model_bytes()
 
     def _read(self) -> None:
         try:
@@ -141,6 +158,11 @@ class AsyncHost:
                 answer.set_exception(death if first else HostDied(_AFTER_ANOTHER))
             first = False
 
+    def _start_reading(self) -> None:
+        if self._link.death is None:
+            self._loop.add_reader(self._link.fileno(), self._read)
+            self._reading = True
+
     def _stop_reading(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -153,7 +175,7 @@ class AsyncHost:
 _AFTER_ANOTHER = "ended while it answered another call"
 
 
-def _settle(answer: asyncio.Future[Prediction], outcome: Verdict | Prediction | ModelFailed) -> None:
+def _settle(answer: asyncio.Future[Prediction], outcome: Outcome) -> None:
     match outcome:
         case Prediction():
             answer.set_result(outcome)

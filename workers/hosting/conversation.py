@@ -5,15 +5,27 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from shared.catalog.verdict import Signature, Verdict
+from shared.catalog.verdict import Engine, Signature, Verdict
 from workers.host import protocol
-from workers.host.protocol import BadFrame, Buffer, Failed, Frames, Kind, Load, Loaded, Predict, Predicted
+from workers.host.protocol import (
+    Accelerate,
+    Accelerated,
+    BadFrame,
+    Buffer,
+    Failed,
+    Frames,
+    Kind,
+    Load,
+    Loaded,
+    Predict,
+    Predicted,
+)
 from workers.hosting.answers import Asked, decoded, prediction_from
 from workers.hosting.arena import Slot, make_slots
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import ModelFailed
 
-Outcome = Verdict | Prediction | ModelFailed
+Outcome = Verdict | Engine | Prediction | ModelFailed
 
 
 class Conversation:
@@ -35,12 +47,16 @@ class Conversation:
         """Requests that wait for their answer."""
         return len(self._asked)
 
-    def load(self, *, sample: bool, signature: Signature | None) -> list[Buffer]:
+    def load(
+        self, *, sample: bool, signature: Signature | None, engine: Engine | None = None
+    ) -> list[Buffer]:
         """The frame that asks to open an artifact."""
         self._signature = signature
-        asked = Asked(self._take_id(), 0, (), None, 0, 0)
-        self._asked.append(asked)
-        return protocol.frame(Load(asked.id, sample, signature))
+        return protocol.frame(Load(self._ask_for_no_rows(), sample, signature, engine))
+
+    def accelerate(self) -> list[Buffer]:
+        """The frame that asks to look for a faster engine."""
+        return protocol.frame(Accelerate(self._ask_for_no_rows()))
 
     def slot(self, size_bytes: int) -> memoryview:
         """The area of the next call's input."""
@@ -93,6 +109,10 @@ class Conversation:
         for slot in self.slots:
             slot.close()
 
+    def _ask_for_no_rows(self) -> int:
+        self._asked.append(Asked(self._take_id(), 0, (), None, 0, 0))
+        return self._next_id
+
     def _take_id(self) -> int:
         self._next_id += 1
         return self._next_id
@@ -123,6 +143,8 @@ class Conversation:
             case Loaded() if asked.slot is None:
                 self._signature = answer.verdict.signature
                 return answer.verdict
+            case Accelerated() if asked.slot is None:
+                return answer.engine
             case Predicted() if asked.slot is not None:
                 return prediction_from(answer, body, asked)
         raise BadFrame("an answer of the wrong kind")

@@ -5,7 +5,7 @@ from collections import deque
 
 import msgspec
 
-from shared.catalog.verdict import Signature, Verdict
+from shared.catalog.verdict import Engine, Signature, Verdict
 from workers.host.protocol import BadFrame
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.conversation import Outcome
@@ -25,6 +25,7 @@ class HostProcess:
     def __init__(self, link: HostLink) -> None:
         self.link = link
         self._outcomes: deque[Outcome] = deque()
+        self._bytes_before = 0
 
     @property
     def pid(self) -> int:
@@ -38,6 +39,7 @@ class HostProcess:
         sample: int | None = None,
         probe: bool,
         signature: Signature | None = None,
+        engine: Engine | None = None,
         timeout_s: float,
     ) -> Verdict:
         """Open the artifact behind a descriptor. Once for each host.
@@ -46,6 +48,8 @@ class HostProcess:
             artifact: of a regular file or memfd; its offset is neither used nor moved.
             sample: likewise, of rows as CSV or Parquet.
             probe: ask for a whole verdict. Otherwise `signature`, of an earlier verdict, is taken as given.
+            engine: of that verdict, to answer by; None: by the model's own library. The verdict that comes
+                back says by which it is, should building the engine have failed.
 
         Raises:
             HostDied: opening it ended the process.
@@ -53,10 +57,10 @@ class HostProcess:
         """
         if probe == (signature is not None):
             raise ValueError("a probe finds the signature; without one it must be given")
-        before = self.memory_bytes()
+        self._bytes_before = self.memory_bytes()
         files = [artifact] if sample is None else [artifact, sample]
         deadline = time.monotonic() + timeout_s
-        buffers = self.link.conversation.load(sample=sample is not None, signature=signature)
+        buffers = self.link.conversation.load(sample=sample is not None, signature=signature, engine=engine)
         try:
             self.link.send_load(buffers, files, deadline)
         except (OSError, EOFError) as error:
@@ -66,7 +70,23 @@ class HostProcess:
             raise self.link.fail(BadFrame("it gave no verdict"))
         if not probe or verdict.status != "ready":
             return verdict
-        return msgspec.structs.replace(verdict, memory_bytes=max(0, self.memory_bytes() - before))
+        return msgspec.structs.replace(verdict, memory_bytes=self.model_bytes())
+
+    def accelerate(self, *, timeout_s: float) -> Engine:
+        """Look for a faster engine, and answer by it from now on. Once, after a load with a probe.
+
+        Raises:
+            HostDied: the attempt ended the process; the model itself may be fine.
+            HostTimedOut: likewise, it took too long.
+        """
+        try:
+            self.link.send(self.link.conversation.accelerate())
+        except (OSError, BadFrame) as error:
+            raise self.link.fail(error) from error
+        engine = self._next(time.monotonic() + timeout_s, timeout_s)
+        if not isinstance(engine, Engine):
+            raise self.link.fail(BadFrame("it named no engine"))
+        return engine
 
     def slot(self, size_bytes: int) -> memoryview:
         """The area of shared memory that the next call's input is written to."""
@@ -108,6 +128,10 @@ class HostProcess:
     def memory_bytes(self) -> int:
         """Memory that is this process's own, beside what it shares with its template."""
         return self.link.memory_bytes()
+
+    def model_bytes(self) -> int:
+        """By how much the model, with its engine, made this process grow."""
+        return max(0, self.memory_bytes() - self._bytes_before)
 
     def _next(self, deadline: float, timeout_s: float) -> Outcome:
         try:

@@ -20,10 +20,18 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str]
 
 
-class LoadedModel(Protocol):
+class Answering(Protocol):
+    """What predicts."""
+
+    def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Each output asked for, with one entry a row."""
+
+
+class LoadedModel(Answering, Protocol):
     """A model that was opened.
 
     Attributes:
+        fitted: the object in the file, for engines to compile.
         format: found by content: joblib, pickle.
         estimator: the model's class.
         libraries: that it was made with, there and here.
@@ -31,6 +39,7 @@ class LoadedModel(Protocol):
         none_columns: where a missing value is None and not NaN, as it was in training.
     """
 
+    fitted: Any
     format: str
     estimator: str
     libraries: dict[str, Library]
@@ -47,8 +56,8 @@ class LoadedModel(Protocol):
     def accept(self, signature: Signature) -> None:
         """Predict by this signature from now on."""
 
-    def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Each output asked for, with one entry a row."""
+    def draws(self) -> bool:
+        """Whether it is known to answer by drawing lots."""
 
 
 class Runtime(Protocol):

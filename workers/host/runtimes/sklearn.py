@@ -10,6 +10,7 @@ import pandas as pd
 import sklearn
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,6 +25,7 @@ from workers.host.runtimes.sklearn_columns import column_hints, takes_one_text
 from workers.host.runtimes.sklearn_signature import describe
 
 _METHODS = {"label": "predict", "probabilities": "predict_proba"}
+_DRAWING = ("stratified", "uniform")  # strategies of a DummyClassifier
 
 
 class SklearnRuntime:
@@ -58,13 +60,13 @@ class SklearnModel:
         self.none_columns: frozenset[str] = frozenset()
         self._made_with = made_with
         self._seen = seen
-        self._model = estimator
+        self.fitted = estimator
         self._one_text = takes_one_text(estimator)
 
     def describe(self, sample: pd.DataFrame | None) -> Description:
         """Look at the estimator, then try it; a failure is put down to its version where that differs."""
         try:
-            return describe(self, self._model, self._seen, sample)
+            return describe(self, self.fitted, self._seen, sample)
         except Rejected as refusal:
             if refusal.reason.code == "probe_failed" and self._version_differs:
                 raise sklearn_refusals.version_breaks(self._made_with, refusal.reason.message) from refusal
@@ -73,18 +75,24 @@ class SklearnModel:
     def accept(self, signature: Signature) -> None:
         """Remember which columns keep None as None."""
         if any(column.datatype is Datatype.BYTES for column in signature.inputs):
-            hints = column_hints(self._model, len(signature.inputs))
+            hints = column_hints(self.fitted, len(signature.inputs))
             names = [column.name for column in signature.inputs]
             self.none_columns = frozenset(names[at] for at, hint in hints.items() if hint.takes_none)
 
     def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Call the estimator's own methods."""
         taken = rows.iloc[:, 0] if self._one_text and isinstance(rows, pd.DataFrame) else rows
-        answers = {name: np.asarray(getattr(self._model, _METHODS[name])(taken)) for name in outputs}
+        answers = {name: np.asarray(getattr(self.fitted, _METHODS[name])(taken)) for name in outputs}
         for answer in answers.values():
             if answer.shape[:1] != (len(rows),):
                 raise ValueError(f"the model answered {answer.shape[:1]} rows where {len(rows)} were given")
         return answers
+
+    def draws(self) -> bool:
+        """Whether a DummyClassifier in it guesses."""
+        return any(
+            isinstance(part, DummyClassifier) and part.strategy in _DRAWING for part in _parts(self.fitted)
+        )
 
     @property
     def _version_differs(self) -> bool:
@@ -97,6 +105,12 @@ def _unpickled(artifact: Artifact, fmt: str) -> tuple[Any, set[Global]]:
     except Exception as error:
         version = pickles.recorded_sklearn_version(artifact)
         raise sklearn_refusals.unreadable(error, version) from error
+
+
+def _parts(estimator: Any) -> list[Any]:
+    """The estimator and those that it was made of, as far as its parameters tell."""
+    named = estimator.get_params(deep=True) if isinstance(estimator, BaseEstimator) else {}
+    return [estimator, *named.values()]
 
 
 def _recorded_version(caught: Iterable[warnings.WarningMessage]) -> str | None:
