@@ -19,7 +19,7 @@ from shared.database.engine import Database
 from shared.settings import Settings
 from workers.hosting.ending import rejection_of
 from workers.hosting.errors import HostDied, HostTimedOut
-from workers.predict.version_host import Artifact, VersionHost
+from workers.predict.version_host import ACCELERATE_TIMEOUT_S, Artifact, VersionHost
 
 log = structlog.get_logger()
 
@@ -41,7 +41,8 @@ class Validation:
 
     async def claim(self, version_id: UUID) -> ValidationClaim | None:
         """Take a version that waits for its verdict; None where it does not, or has had its chances."""
-        lease_s = self._settings.load_timeout_s + LEASE_MARGIN_S
+        # Twice: where compiling it ends its process, the model is loaded again.
+        lease_s = 2 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
         async with self._database.transaction() as session:
             version = await claim_validation(session, version_id, lease_s=lease_s)
         if version is None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from shared.catalog.verdict import Layout, Signature, Verdict
+from shared.catalog.verdict import NATIVE, Engine, Layout, Signature, Verdict
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.async_host import AsyncHost
@@ -24,16 +24,24 @@ CRASHES_TO_DEGRADE = 5
 CRASH_WINDOW_S = 300.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+ACCELERATE_TIMEOUT_S = 20.0  # the host itself stops after some four; this is for one that hangs
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes to load a version."""
+    """What it takes to load a version.
+
+    Attributes:
+        engine: of its verdict, to answer by; None: by the model's own library.
+        accelerate: look for a faster engine when it is opened for the first time.
+    """
 
     version_id: UUID
     model_id: UUID
     artifact_key: str
     sample_key: str | None = None
     signature: Signature | None = None  # None until there is a verdict
+    engine: Engine | None = None
+    accelerate: bool = True
 
     @property
     def layout(self) -> Layout:
@@ -72,10 +80,29 @@ class VersionHost:
             raise
         if verdict.signature is None:
             host.kill()
-        else:
-            self._host = host
-            self.artifact = msgspec.structs.replace(self.artifact, signature=verdict.signature)
-        return verdict
+            return verdict
+        self._host = host
+        self.artifact = msgspec.structs.replace(self.artifact, signature=verdict.signature)
+        return await self._accelerated(verdict, host)
+
+    async def _accelerated(self, verdict: Verdict, host: AsyncHost) -> Verdict:
+        """The verdict with the engine that answers from now on.
+
+        An attempt that ends or stalls the host is none of the model's doing: it is loaded again, native.
+        """
+        if not self.artifact.accelerate or self.artifact.layout is not Layout.MATRIX:
+            return verdict
+        try:
+            engine = await host.accelerate(timeout_s=ACCELERATE_TIMEOUT_S)
+        except (HostDied, HostTimedOut) as death:
+            host.kill()
+            self._host = None
+            log.warning("engine not compiled", version_id=str(self.artifact.version_id), error=str(death))
+            engine = Engine(name=NATIVE, why=f"It stays native: while it was compiled, {death}.")
+            await self.start()
+            return msgspec.structs.replace(verdict, engine=engine)
+        self.artifact = msgspec.structs.replace(self.artifact, engine=engine)
+        return msgspec.structs.replace(verdict, engine=engine, memory_bytes=host.model_bytes())
 
     async def start(self) -> None:
         """Be loaded when this returns."""
@@ -132,6 +159,7 @@ class VersionHost:
                     sample=sample,
                     probe=probe,
                     signature=self.artifact.signature,
+                    engine=self.artifact.engine,
                     timeout_s=self._settings.load_timeout_s,
                 )
             finally:
