@@ -228,6 +228,17 @@ def test_engines_run_in_one_thread(open_model, tmp_path):
     assert len(list(Path(f"/proc/{host.pid}/task").iterdir())) == 1
 
 
+def test_an_engine_shares_its_library_with_the_template(open_model, tmp_path):
+    path = saved(RandomForestClassifier(50, random_state=0).fit(X, y), tmp_path / "model.joblib")
+    first, verdict = open_model(path)
+    engine = first.accelerate(timeout_s=60)
+
+    hosts = [open_model(path, probe=False, signature=verdict.signature, engine=engine)[0] for _ in range(3)]
+
+    assert engine.name == "onnxruntime"
+    assert max(host.memory_bytes() for host in hosts) < 30 * 1024 * 1024
+
+
 def test_a_switched_off_or_native_engine_is_not_loaded_with(open_model, tmp_path):
     host, verdict = open_model(saved(logistic(), tmp_path / "model.joblib"))
     verdict = type(verdict)(status="ready", engine=host.accelerate(timeout_s=60))

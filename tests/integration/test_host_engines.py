@@ -208,6 +208,23 @@ def test_a_converted_model_gives_the_same_labels(accelerated, name):
     np.testing.assert_allclose(given["probabilities"], model.predict_proba(X), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("data", [CANCER, IRIS, DIABETES], ids=["binary", "classes", "regression"])
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_boosters_of_other_libraries_are_compiled_where_those_are_installed(accelerated, library, data):
+    boosters = pytest.importorskip(library)
+    kind = "Regressor" if data is DIABETES else "Classifier"
+    prefix, quiet = ("LGBM", {"verbose": -1}) if library == "lightgbm" else ("XGB", {})
+    model = getattr(boosters, prefix + kind)(n_estimators=20, **quiet).fit(*data)
+    host, verdict, engine = accelerated(model)
+
+    given = answers(host, verdict, data[0])
+
+    assert engine.name == "treelite", engine.why
+    np.testing.assert_allclose(given["label"], model.predict(data[0]), rtol=1e-5)
+    if "probabilities" in given:
+        np.testing.assert_allclose(given["probabilities"], model.predict_proba(data[0]), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NATIVE)
 def test_other_families_stay_native_and_say_why(accelerated, name):
     *recipe, reason = NATIVE[name]

@@ -1,13 +1,14 @@
 """Decides at the first opening of a model what computes its answers, and builds it again at later ones."""
 
 import time
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 
 from shared.catalog.verdict import NATIVE, Engine, Layout, Signature
 from workers.host.engines.accelerated import AcceleratedModel
-from workers.host.engines.comparison import TOLERANCE, Comparer, Comparison, OtherLabels
+from workers.host.engines.comparison import TOLERANCE, Comparer, Comparison
 from workers.host.engines.compiled import CannotCompile, Compiled
 from workers.host.engines.compiling import compile_estimator
 from workers.host.engines.edges import Straddling, around_splits, spread_rows
@@ -119,19 +120,28 @@ def _choose(model: LoadedModel, description: Description) -> Choice:
 
 
 def _compared(trial: Trial) -> Engine:
-    """The engine with what the comparison found.
+    """The engine with what the comparison found; what it does not answer alike may be left to the model.
 
     Raises:
-        CannotCompile: it does not answer alike.
+        CannotCompile: it does not answer alike all the same.
     """
-    try:
-        return _compare(trial)
-    except OtherLabels:
-        if not trial.compiled.offers((PROBABILITIES,)):
-            raise
-    # Once more, with all but ties left to the model itself.
-    tied = msgspec.structs.replace(trial.engine, tie_margin=2 * TOLERANCE)
-    return _compare(msgspec.structs.replace(trial, engine=tied))
+    refusal = CannotCompile()
+    for engine in _ever_humbler(trial.engine, ties=trial.compiled.offers((PROBABILITIES,))):
+        try:
+            return _compare(msgspec.structs.replace(trial, engine=engine))
+        except CannotCompile as reason:
+            refusal = reason
+    raise refusal
+
+
+def _ever_humbler(engine: Engine, *, ties: bool) -> Iterator[Engine]:
+    """The engine as it is, then without ties, then also without missing values."""
+    yield engine
+    if ties:
+        engine = msgspec.structs.replace(engine, tie_margin=2 * TOLERANCE)
+        yield engine
+    if engine.takes_missing:
+        yield msgspec.structs.replace(engine, takes_missing=False)
 
 
 def _compare(trial: Trial) -> Engine:

@@ -25,6 +25,7 @@ from workers.host.runtimes.sklearn_columns import column_hints, takes_one_text
 from workers.host.runtimes.sklearn_signature import describe
 
 _METHODS = {"label": "predict", "probabilities": "predict_proba"}
+_THREADED = ("lightgbm", "xgboost")
 _DRAWING = ("stratified", "uniform")  # strategies of a DummyClassifier
 
 
@@ -46,6 +47,7 @@ class SklearnRuntime:
         made_with = _recorded_version(caught) or (sklearn.__version__ if _mentions_sklearn(seen) else None)
         sklearn_refusals.refuse_what_cannot_predict(loaded)
         _refuse_unfitted(loaded)
+        _hold_to_one_thread(loaded)
         return SklearnModel(loaded, fmt, seen, made_with)
 
 
@@ -111,6 +113,13 @@ def _parts(estimator: Any) -> list[Any]:
     """The estimator and those that it was made of, as far as its parameters tell."""
     named = estimator.get_params(deep=True) if isinstance(estimator, BaseEstimator) else {}
     return [estimator, *named.values()]
+
+
+def _hold_to_one_thread(estimator: Any) -> None:
+    """Boosters of these libraries start threads of their own, whatever the environment says."""
+    for part in _parts(estimator):
+        if type(part).__module__.split(".")[0] in _THREADED and isinstance(part, BaseEstimator):
+            part.set_params(n_jobs=1)
 
 
 def _recorded_version(caught: Iterable[warnings.WarningMessage]) -> str | None:
