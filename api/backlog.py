@@ -57,9 +57,9 @@ class Backlog:
         self._requests: dict[UUID, int] = defaultdict(int)  # by tenant
         self._total = 0
 
-    @property
-    def versions(self) -> list[UUID]:
-        """The versions that requests wait for."""
+    def waited_for(self) -> list[UUID]:
+        """The versions that requests wait for. What is known of others is forgotten after a while."""
+        self._forget_idle()
         return [version_id for version_id, drain in self._drains.items() if drain.rows]
 
     def check(self, tenant_id: UUID, version_id: UUID, *, left_s: float) -> None:
@@ -111,8 +111,7 @@ class Backlog:
         if not self._requests[tenant_id]:
             del self._requests[tenant_id]
 
-    def forget_idle(self) -> None:
-        """Let go of what is known of versions that nothing waited for in a while; call it now and then."""
+    def _forget_idle(self) -> None:
         oldest = time.monotonic() - 30 * MEMORY_S
         for version_id, drain in list(self._drains.items()):
             if not drain.rows and drain.changed_at < oldest:

@@ -93,8 +93,7 @@ class Dispatch:
 
     def _share(self, flight: Flight) -> None:
         """Count it and look for a stored reply, in one round trip; then decide."""
-        version, body = flight.route.version, flight.body
-        flight.key = canonical(body.rows, body.outputs, version.artifact_digest)
+        flight.key = _key_of(flight)
         found: list[CacheEntry | None] = []
         left = 2 if flight.question.limits else 1
 
@@ -164,12 +163,16 @@ class Dispatch:
         """Keep the reply for later requests, if it is one to keep."""
         stored = False
         if flight.reply is not None and not flight.question.cache_control.no_store:
-            key = flight.key or canonical(
-                flight.body.rows, flight.body.outputs, flight.route.version.artifact_digest
-            )
+            key = flight.key or _key_of(flight)
             stored = self._cache.put(key, flight.reply, ttl_ms=flight.route.cache_ttl_ms)
         flight.cache_headers = [forwarded_header(why, stored=stored)]
         return stored
+
+
+def _key_of(flight: Flight) -> bytes:
+    """Of the question; tenants share no replies, or the age of one would tell of another's questions."""
+    artifact = f"{flight.tenant_id}:{flight.route.version.artifact_digest}"
+    return canonical(flight.body.rows, flight.body.outputs, artifact)
 
 
 def _take_outcome(flight: Flight, asked: Asked) -> None:

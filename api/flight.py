@@ -45,6 +45,7 @@ class Flight:
 
     Attributes:
         started: monotonic seconds.
+        rows: how many it has; 0 while they are not read.
         asked: what is under way for it now, counting it or computing it.
         admission: where the caller's limits stand.
         cache_headers: what HTTP says about the cache; empty where the model has none.
@@ -65,6 +66,7 @@ class Flight:
         "question",
         "reply",
         "route",
+        "rows",
         "started",
     )
 
@@ -73,6 +75,7 @@ class Flight:
         self.started = time.monotonic()
         self.route: Route
         self.body: PredictBody
+        self.rows = 0
         self.asked: Asked | None = None
         self.admission: Admission | None = None
         self.reply: Reply | None = None

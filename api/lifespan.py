@@ -51,7 +51,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         state.recorder = Recorder(settings, state.database)
         state.metrics = Exchange(state.redis)
         publisher = MetricsPublisher(state.redis, "api", sources=[state.recorder.families])
-        state.predictor = Predictor(settings, state.database, state.redis)
+        state.predictor = Predictor(settings, state.database, state.redis, recorder=state.recorder)
         state.predict_route.open(state.predictor, state.credentials)
         heartbeats = Heartbeats(state.redis, heartbeat_s=settings.worker_heartbeat_s)
         state.readiness = Readiness(state.database, state.redis, heartbeats=heartbeats)

@@ -1,58 +1,54 @@
 """The online path, first half: find the version, check the rows, send them, wait for the reply."""
 
 import asyncio
-import contextlib
 import time
-from uuid import UUID
+from typing import Final
 
-import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from api.backlog import Backlog
 from api.dispatch import Dispatch
 from api.flight import Flight, OnLanded, Question
+from api.held_versions import HeldVersions
+from api.predict_outcome import record_flight
 from api.predict_queue import PredictQueue
 from api.prediction_cache import PredictionCache
 from api.routing import Route, Routes
-from shared.background import end_tasks
+from shared.analytics.recorder import Recorder
 from shared.database.engine import Database
 from shared.errors import CallerError, InvalidInput, PlatformError
 from shared.predictions.body import PredictBody, asked_version
-from shared.predictions.errors import ModelLoading, PredictionTimeout
-from shared.predictions.placement import Heartbeats, ask_to_load
+from shared.predictions.errors import ModelLoading, PredictionTimeout, RequestWithdrawn
 from shared.settings import Settings
 
-log = structlog.get_logger()
-
-READ_HERE_BYTES = 256 * 1024  # of a body; a larger one is read by a thread
+READ_HERE_BYTES: Final = 256 * 1024  # of a JSON body; a larger one is read by a thread
+_JSON: Final = (None, b"application/json")
 
 
 class Predictor:
     """Answers predictions out of warm workers."""
 
-    def __init__(self, settings: Settings, database: Database, redis: Redis) -> None:
+    def __init__(self, settings: Settings, database: Database, redis: Redis, *, recorder: Recorder) -> None:
         self.routes = Routes(settings, database)
         self.max_bytes = settings.predict_max_bytes  # of a request's body
-        self._settings, self._redis = settings, redis
+        self._settings, self._recorder = settings, recorder
         self._queue = PredictQueue(settings.redis_url)
         self._cache = PredictionCache(settings.cache_redis_url)
         self._backlog = Backlog(settings)
         self._dispatch = Dispatch(self._queue, self._cache, self._backlog)
-        self._heartbeats = Heartbeats(redis, heartbeat_s=settings.worker_heartbeat_s)
-        self._held: frozenset[UUID] = frozenset()  # versions that some living worker holds
-        self._watching: asyncio.Task[None] | None = None
+        self._held = HeldVersions(
+            redis, heartbeat_s=settings.worker_heartbeat_s, waited_for=self._backlog.waited_for
+        )
 
     async def start(self) -> None:
         """Begin to read replies and to watch the workers."""
         await self._queue.start()
         await self._cache.start()
-        self._watching = asyncio.create_task(self._watch_placement())
+        self._held.start()
 
     async def close(self) -> None:
         """Stop both."""
-        if self._watching is not None:
-            await end_tasks(self._watching)
+        await self._held.close()
         await self.routes.close()
         await self._queue.close()
         await self._cache.close()
@@ -72,21 +68,12 @@ class Predictor:
         landed = asyncio.Event()
         flight = Flight(question, on_end=lambda _: landed.set())
         flight.route = await self.routes.find(question.caller, question.model, None)
-        self._check_backlog(flight)
-        flight.route, flight.body = await self._read(question, flight.route)
-        _check_outputs(flight.route, flight.body.outputs)
-        self._dispatch.launch(flight)
         try:
-            if flight.version_id not in self._held:
-                await self._ask_to_load([flight.version_id])
-            await landed.wait()
-        except asyncio.CancelledError:
-            self.abandon(flight)
+            await self._fly(flight, landed)
+        except PlatformError as error:
+            record_flight(self._recorder, flight, error)
             raise
-        if isinstance(flight.error, PredictionTimeout):
-            flight.error = await self._why_late(flight)
-        if flight.error is not None:
-            raise flight.error
+        record_flight(self._recorder, flight, None)
         return flight
 
     def begin(self, question: Question, *, on_end: OnLanded) -> Flight | None:
@@ -97,38 +84,66 @@ class Predictor:
             wants care. Then `predict` must be used. `on_end` has not been called, and will not be.
 
         Raises:
-            As `predict`; such a question has not begun.
+            CallerError: it is wrong, as `predict` will say again.
+            TransientError: it may not wait.
         """
         route = self.routes.known(question.caller, question.model)
-        if route is None or route.version.version_id not in self._held:
+        if route is None or route.version.version_id not in self._held or not _is_quick(question):
             return None
-        if len(question.body) > READ_HERE_BYTES or question.inference_header is not None:
-            return None
-        flight = Flight(question, on_end=on_end)
+        flight = Flight(question, on_end=lambda landed: self._land(landed, on_end))
         flight.route = route
-        self._check_backlog(flight)
-        flight.body = _read_by(route, question)
-        if flight.body.version not in (None, route.version.number):
-            return None
-        _check_outputs(route, flight.body.outputs)
-        self._dispatch.launch(flight)
-        return flight
+        try:
+            return flight if self._take_off(flight) else None
+        except PlatformError as error:
+            if not isinstance(error, CallerError):
+                record_flight(self._recorder, flight, error)
+            raise
 
     def abandon(self, flight: Flight) -> None:
         """Nobody waits for the flight any more."""
-        self._dispatch.abandon(flight)
+        if not flight.landed:
+            self._dispatch.abandon(flight)
+            record_flight(self._recorder, flight, RequestWithdrawn())
+
+    async def _fly(self, flight: Flight, landed: asyncio.Event) -> None:
+        self._check_backlog(flight)
+        flight.route, flight.body = await self._read(flight.question, flight.route)
+        self._launch(flight)
+        try:
+            if flight.version_id not in self._held:
+                await self._held.ask_for([flight.version_id])
+            await landed.wait()
+        except asyncio.CancelledError:
+            self.abandon(flight)
+            raise
+        if isinstance(flight.error, PredictionTimeout):
+            await self._held.look()  # it may be held since the last look
+            if flight.version_id not in self._held:
+                raise ModelLoading("the model is being loaded; try again")
+        if flight.error is not None:
+            raise flight.error
+
+    def _take_off(self, flight: Flight) -> bool:
+        """Read and send a flight; False if it asks for another version than its route leads to."""
+        self._check_backlog(flight)
+        flight.body = _read_by(flight.route, flight.question)
+        if flight.body.version not in (None, flight.route.version.number):
+            return False
+        self._launch(flight)
+        return True
+
+    def _land(self, flight: Flight, on_end: OnLanded) -> None:
+        record_flight(self._recorder, flight, flight.error)
+        on_end(flight)
 
     def _check_backlog(self, flight: Flight) -> None:
         left_s = flight.question.deadline - flight.started
         self._backlog.check(flight.tenant_id, flight.version_id, left_s=left_s)
 
-    async def _why_late(self, flight: Flight) -> PlatformError:
-        """A deadline that passed while no worker held the version was too short for loading it."""
-        with contextlib.suppress(RedisError, OSError):
-            await self._look_at_workers()  # it may be held since the last look
-        if flight.version_id in self._held and flight.error is not None:
-            return flight.error
-        return ModelLoading("the model is being loaded; try again")
+    def _launch(self, flight: Flight) -> None:
+        flight.rows = flight.body.rows.rows
+        _check_outputs(flight.route, flight.body.outputs)
+        self._dispatch.launch(flight)
 
     async def _read(self, question: Question, route: Route) -> tuple[Route, PredictBody]:
         """The body, read by the signature of the version that it asks for."""
@@ -145,26 +160,11 @@ class Predictor:
         route = await self.routes.find(question.caller, question.model, number)
         return route, await _read_aside(route, question)
 
-    async def _watch_placement(self) -> None:
-        """Know which versions are held, and ask again for those that are waited for and are not."""
-        while True:
-            try:
-                await self._look_at_workers()
-                await self._ask_to_load([v for v in self._backlog.versions if v not in self._held])
-            except (RedisError, OSError) as error:
-                log.warning("workers unknown for now", error=str(error))
-            self._backlog.forget_idle()
-            await asyncio.sleep(self._settings.worker_heartbeat_s)
 
-    async def _look_at_workers(self) -> None:
-        states = await self._heartbeats.living()
-        self._held = frozenset(version for state in states for version in state.versions)
-
-    async def _ask_to_load(self, version_ids: list[UUID]) -> None:
-        if not version_ids:
-            return
-        with contextlib.suppress(RedisError, OSError):  # asked again at the next look at the workers
-            await ask_to_load(self._redis, version_ids, now_ms=int(time.time() * 1000))
+def _is_quick(question: Question) -> bool:
+    """Whether its body is read faster than a thread could be asked to."""
+    is_json = question.content_type in _JSON and question.inference_header is None
+    return is_json and len(question.body) <= READ_HERE_BYTES
 
 
 def _read_by(route: Route, question: Question) -> PredictBody:
@@ -172,8 +172,8 @@ def _read_by(route: Route, question: Question) -> PredictBody:
 
 
 async def _read_aside(route: Route, question: Question) -> PredictBody:
-    """The body; a large one is read by a thread, so that nobody waits for it."""
-    if len(question.body) <= READ_HERE_BYTES:
+    """The body; one that takes a while is read by a thread, so that nobody waits for it."""
+    if _is_quick(question):
         return _read_by(route, question)
     return await asyncio.to_thread(_read_by, route, question)
 

@@ -15,6 +15,8 @@ import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
+from api.http_metrics import UNKNOWN_ROUTE, observe_http
+
 log = structlog.get_logger("api.access")
 
 QUIET = {"quiet": True}  # in a handler's `opt`: routes asked so often that a line each would drown the rest
@@ -40,7 +42,9 @@ class RequestContext:
             try:
                 await self._app(scope, receive, answer.send)
             finally:
-                _log_access(scope, answer.status, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                observe_http(scope.get("path_template") or UNKNOWN_ROUTE, answer.status, seconds)
+                _log_access(scope, answer.status, seconds)
 
 
 class _Answer:

@@ -132,16 +132,18 @@ class Routes:
         except CallerError:
             self._routes.pop(key, None)
             raise
-        route = self._route_to(version)
+        route = self._route_to(version, self._routes.get(key))
         if told == self._told:  # or it may be what has just been forgotten
             self._keep(key, route)
         return route
 
-    def _route_to(self, version: ServingVersion) -> Route:
+    def _route_to(self, version: ServingVersion, before: Route | None) -> Route:
+        """The route to a version; its reader takes long to make, and is kept from the route before."""
         now = time.monotonic()
+        same = before is not None and before.version.version_id == version.version_id
         return Route(
             version=version,
-            reader=BodyReader(version.signature),
+            reader=before.reader if before and same else BodyReader(version.signature),
             stream=request_stream(version.version_id),
             offered=frozenset(output.name for output in version.signature.outputs),
             cache_ttl_ms=0,

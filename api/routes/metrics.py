@@ -7,7 +7,8 @@ from typing import Any
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 
-from api.auth import PUBLIC, bearer_token
+from api.auth import PUBLIC
+from api.credentials import token_of
 from api.openapi import ANYBODY, answers
 from api.request_context import QUIET
 from shared.errors import Unauthenticated
@@ -33,7 +34,7 @@ async def get_metrics(
     `Authorization: Bearer …`.
     """
     if settings.metrics_token:
-        _check_token(bearer_token(request.scope), settings.metrics_token)
+        _check_token(token_of(request.scope["headers"]), settings.metrics_token)
     text = await asyncio.to_thread(_text, await metrics.read())
     return Response(text, media_type=MEDIA_TYPE)
 

@@ -17,6 +17,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from api.predictor import Predictor
+from shared.analytics.recorder import Recorder
 from shared.catalog.messages import announce_model
 from shared.catalog.tables import ModelRow
 from shared.predictions.errors import ModelBusy, ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
@@ -269,7 +270,8 @@ async def test_past_the_backlog_the_answer_is_busy_at_once(
 ):
     await predict_workers.start()
     await uploads.add("iris", MODEL)
-    predictor = Predictor(msgspec.structs.replace(settings, max_pending_rows=10), database, redis)
+    bounded = msgspec.structs.replace(settings, max_pending_rows=10)
+    predictor = Predictor(bounded, database, redis, recorder=Recorder(settings, database))
     await predictor.start()
 
     asking = [labels(predictor, caller, X[:4].tolist()) for _ in range(5)]

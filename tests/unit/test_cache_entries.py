@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.prediction_cache import ENTRY_MAX_BYTES, decode_entry, encode_entry, has_room
+from api.cache_entry import ENTRY_MAX_BYTES, decode_entry, encode_entry
+from api.prediction_cache import has_room
 from shared.predictions.wire import Failure, Reply
 
 REPLY = Reply(7, {"label": ["setosa", "größer"], "probabilities": [[0.5, 0.5], [0.0, 1.0]]}, None, 180)

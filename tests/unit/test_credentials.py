@@ -111,7 +111,7 @@ def test_a_key_says_which_it_is_and_holds_256_random_bits():
     ],
 )
 def test_a_token_comes_in_either_header(headers):
-    assert token_of({"headers": headers}) == b"abc"
+    assert token_of(headers) == b"abc"
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_a_token_comes_in_either_header(headers):
 )
 def test_a_request_without_one_clear_token_is_told_what_to_send(headers, text):
     with pytest.raises(Unauthenticated, match=text):
-        token_of({"headers": headers})
+        token_of(headers)

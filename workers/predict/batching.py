@@ -38,8 +38,8 @@ class Batching:
         """Rows that a call takes at the most."""
         return self._rules.max_rows
 
-    def note(self, rows: int, compute_ns: int) -> None:  # noqa: ARG002  rows: a rate would hide the fixed part
-        """A call has taken this long."""
+    def note(self, compute_ns: int) -> None:
+        """A call has taken this long; however many rows it had, as most of it does not depend on them."""
         took_s = compute_ns / 1e9
         self._call_s = took_s if self._call_s is None else self._call_s + MEMORY * (took_s - self._call_s)
 

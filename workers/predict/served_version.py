@@ -22,6 +22,7 @@ from workers.predict.batching import Batching
 from workers.predict.busy_meter import BusyMeter
 from workers.predict.calls import Call, Waiting
 from workers.predict.lane import Lane
+from workers.predict.metrics import observe_batch
 from workers.predict.request_queue import RequestQueue
 from workers.predict.taken import Taken
 from workers.predict.version_host import VersionHost
@@ -178,7 +179,8 @@ class ServedVersion:
     def _end_call(self, call: Call, outcome: Prediction | BaseException) -> None:
         """A call is over: answer it, or find out whose fault it was."""
         if isinstance(outcome, Prediction):
-            self._batching.note(call.rows, outcome.compute_ns)
+            self._batching.note(outcome.compute_ns)
+            observe_batch(call.rows)
             self._queue.answer(_replies(call, outcome))
         else:
             self._end_failed(call, outcome)
