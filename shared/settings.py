@@ -87,7 +87,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_pending_s: Seconds = 2.0  # how long a new request may have to wait for its turn; past it 503
     max_pending_requests: Count = 4096  # of all versions, in one API process; half of it is shared by tenants
     max_batch_rows: Count = 256  # rows that one call of a model takes
-    max_loaded_versions: Count = 20  # model hosts that one predict worker keeps warm
+    max_loaded_versions: Count = 20  # versions that one predict worker keeps warm
+    max_hosts_per_version: Count = 16  # processes of one version on one predict worker
+    model_memory_bytes: Annotated[int, Meta(ge=0)] = 0  # of one worker's models; 0: 60 % of what there is
+    loading_at_once: Count = 2  # models that one predict worker opens side by side
+    max_pinned_replicas: Count = 8  # sum of min_replicas over the models of one tenant
     worker_heartbeat_s: Seconds = 0.5  # a worker silent for three of these is taken for dead
     route_ttl_s: Seconds = 5.0  # how stale a route may be if its invalidation message is lost
     route_grace_s: Seconds = 60.0  # how old one may be while the database does not answer

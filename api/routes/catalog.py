@@ -8,6 +8,7 @@ from litestar import Request, Response, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from litestar.response import Stream
+from msgspec import UNSET, UnsetType
 
 from api.attachment import attachment_headers
 from api.model_upload import Description, ModelType, uploaded_body, uploaded_form
@@ -26,6 +27,7 @@ from api.routes.catalog_answers import (
 )
 from shared.access.caller import Caller
 from shared.catalog.catalog import Catalog
+from shared.catalog.model_settings import SettingsChanges
 from shared.jobs.usage import jobs_needing_model, jobs_needing_version
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -44,9 +46,14 @@ Prefer = Annotated[
 
 
 class ModelChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an owner can change of a model."""
+    """What an owner can change of a model. What is not given stays."""
 
-    description: Description
+    description: Description | UnsetType = UNSET
+    settings: SettingsChanges | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.description is UNSET and self.settings is UNSET:
+            raise ValueError("give a description or settings")
 
 
 @post(
@@ -147,8 +154,17 @@ async def change_model(
     catalog: NamedDependency[Catalog],
     settings: NamedDependency[Settings],
 ) -> ModelAnswer:
-    """Change a model's description."""
-    shown = await catalog.describe(caller.tenant_id, model, data.description)
+    """Change a model's description or settings.
+
+    What is not given stays; a setting that is null gets its default. Settings take effect within a second, without an interruption.
+    """
+    shown = await catalog.change(
+        caller.tenant_id,
+        model,
+        description=data.description,
+        settings=data.settings,
+        max_pinned=settings.max_pinned_replicas,
+    )
     return model_answer(shown, settings.public_url)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from shared.catalog.catalog import UploadedVersion
 from shared.catalog.lookup import ShownModel
+from shared.catalog.model_settings import ModelSettings
 from shared.catalog.service import verdict_of
 from shared.catalog.signature import example_request
 from shared.catalog.tables import ModelRow, VersionRow
@@ -49,6 +50,7 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
         current_version: number of the version that serves.
         endpoint: where to send rows.
         example_request: a body that the endpoint takes as it stands.
+        settings: how it is served; `PATCH` changes them.
     """
 
     id: UUID
@@ -60,6 +62,7 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature | None
     endpoint: str
     example_request: dict[str, Any] | None
+    settings: ModelSettings
     created_at: datetime
     updated_at: datetime
 
@@ -114,6 +117,7 @@ def _model_fields(shown: ShownModel, public_url: str) -> dict[str, Any]:
         "signature": signature,
         "endpoint": f"{public_url}/api/v1/predict/{model.id}",
         "example_request": example_request(signature) if signature else None,
+        "settings": ModelSettings.from_stored(model.settings),
         "created_at": model.created_at,
         "updated_at": model.updated_at,
     }

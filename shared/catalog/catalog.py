@@ -8,14 +8,16 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.catalog import lookup, serving
+from shared.catalog import lookup, pinning, serving
 from shared.catalog.errors import ModelInUse
 from shared.catalog.lookup import ShownModel
 from shared.catalog.messages import announce_model, ask_for_validation
+from shared.catalog.model_settings import SettingsChanges
 from shared.catalog.news import CatalogNews
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.upload import Upload, insert_version
@@ -86,13 +88,29 @@ class Catalog:
         async with self._database.transaction() as session:
             return await lookup.list_models(session, tenant_id, before=before, limit=limit)
 
-    async def describe(self, tenant_id: UUID, model: str, description: str) -> ShownModel:
-        """Change what the model's owner says of it."""
-        async with self._database.transaction() as session:
-            row = await lookup.find_model(session, tenant_id, model, lock=True)
-            row.description = description
-            await session.flush()
-            return await lookup.show_model(session, tenant_id, model)
+    async def change(
+        self,
+        tenant_id: UUID,
+        model: str,
+        *,
+        description: str | UnsetType,
+        settings: SettingsChanges | UnsetType,
+        max_pinned: int,
+    ) -> ShownModel:
+        """Change what the model's owner says of it, and how it is served: all that is given, or nothing.
+
+        Args:
+            max_pinned: replicas that all models of the tenant may pin together.
+
+        Raises:
+            InvalidModelSettings, TooManyPinnedReplicas: the settings cannot be.
+        """
+        async with self._changing(tenant_id, model) as (session, row):
+            if settings is not UNSET:
+                await pinning.tune(session, row, settings, max_pinned=max_pinned)
+            if description is not UNSET:
+                row.description = description
+        return await self.show(tenant_id, str(row.id))
 
     async def find_version(self, tenant_id: UUID, model: str, number: int) -> tuple[ModelRow, VersionRow]:
         """A version, with its model."""

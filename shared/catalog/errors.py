@@ -1,6 +1,6 @@
 """What can be wrong with a request about models."""
 
-from shared.errors import Conflict, Gone, InvalidInput, MalformedRequest, NotFound
+from shared.errors import Conflict, FieldError, Gone, InvalidInput, MalformedRequest, NotFound
 
 
 class ModelNotFound(NotFound):
@@ -49,6 +49,21 @@ class InvalidModelName(InvalidInput):
     """A name that a model cannot have."""
 
     code = "invalid_model_name"
+
+
+class InvalidModelSettings(InvalidInput):
+    """Settings that contradict each other."""
+
+    code = "invalid_model_settings"
+
+    def __init__(self, detail: str, *, setting: str) -> None:
+        super().__init__(detail, [FieldError(message=detail, pointer=f"/settings/{setting}")])
+
+
+class TooManyPinnedReplicas(InvalidModelSettings):
+    """The tenant's models would always hold more processes than the platform grants it."""
+
+    code = "too_many_pinned_replicas"
 
 
 class DigestMismatch(MalformedRequest):

@@ -6,7 +6,8 @@ Redis keys:
                           Written by the API and the scheduler, popped by predict workers. Does not expire:
                           an id whose version is gone, or has its verdict, is popped and forgotten.
     catalog               pub/sub channel: `version:{id}` has its verdict; `model:{id}` serves another
-                          version, or is gone. Published by workers and the API, heard by the API.
+                          version, has other settings, or is gone. Published by workers and the API, heard
+                          by both.
 
 All of it is only a hint: PostgreSQL knows, and whoever waits looks there too.
 """
@@ -35,5 +36,5 @@ async def announce_version(redis: Redis, version_id: UUID) -> None:
 
 
 async def announce_model(redis: Redis, model_id: UUID) -> None:
-    """Tell every API process that another version of the model serves, or none."""
+    """Tell every process that another version of the model serves, or none, or that its settings changed."""
     await redis.publish(CATALOG_CHANNEL, f"model:{model_id}")

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.catalog.errors import ModelNotFound, VersionNotFound, VersionNotServable
 from shared.catalog.lookup import is_called
+from shared.catalog.model_settings import ModelSettings
 from shared.catalog.serving import promote_if_newest
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.verdict import Reason, Signature, Verdict
@@ -38,6 +39,7 @@ class ServingVersion(msgspec.Struct, frozen=True, kw_only=True):
     artifact_key: str
     artifact_digest: str
     signature: Signature
+    settings: ModelSettings = ModelSettings()
 
 
 async def serving_version(
@@ -178,6 +180,7 @@ def _servable(model: ModelRow, version: VersionRow | None, number: int | None) -
         artifact_key=version.artifact_key,
         artifact_digest=version.artifact_digest,
         signature=signature_of(version),
+        settings=ModelSettings.from_stored(model.settings),
     )
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.access.tables import Tenant
@@ -24,6 +24,9 @@ class ModelRow(Identified, Base):
     last_version_number: Mapped[int] = mapped_column(default=0)  # never given twice, even after a delete
     current_version_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("model_versions.id", ondelete="SET NULL", use_alter=True)
+    )
+    settings: Mapped[dict[str, Any]] = mapped_column(  # shared.catalog.model_settings.ModelSettings
+        default=dict, server_default=text("'{}'")
     )
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
