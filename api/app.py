@@ -31,7 +31,17 @@ from shared.settings import MIB, Settings
 JSON_MAX_BYTES = MIB  # of a body, where the route says nothing else
 
 # What a handler gets by asking for it by name; api/lifespan.py puts it there.
-RESOURCES = ("accounts", "api_keys", "catalog", "database", "messenger", "metrics", "readiness", "storage")
+RESOURCES = (
+    "accounts",
+    "api_keys",
+    "catalog",
+    "database",
+    "messenger",
+    "metrics",
+    "promotions",
+    "readiness",
+    "storage",
+)
 
 
 def create_app(settings: Settings) -> Litestar:

@@ -8,6 +8,7 @@ from litestar import Litestar
 
 from api.credentials import Credentials
 from api.predictor import Predictor
+from api.promotions import Promotions
 from api.readiness import Readiness
 from shared.access.accounts import Accounts
 from shared.access.api_keys import ApiKeys
@@ -54,6 +55,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
         state.predictor = Predictor(settings, state.database, state.redis, recorder=state.recorder)
         state.predict_route.open(state.predictor, state.credentials)
         heartbeats = Heartbeats(state.redis, heartbeat_s=settings.worker_heartbeat_s)
+        state.promotions = Promotions(state.catalog, state.redis, heartbeats=heartbeats)
         state.readiness = Readiness(state.database, state.redis, heartbeats=heartbeats)
         state.catalog_news.on_model_change(_forget_routes(state.predictor))
         try:

@@ -146,7 +146,7 @@ class Routes:
             reader=before.reader if before and same else BodyReader(version.signature),
             stream=request_stream(version.version_id),
             offered=frozenset(output.name for output in version.signature.outputs),
-            cache_ttl_ms=0,
+            cache_ttl_ms=version.cache_ttl_ms,
             fresh_until=now + self._fresh_s,
             good_until=now + self._good_s,
         )

@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upload_max_bytes: Count = 2048 * MIB
     sample_max_bytes: Count = 16 * MIB
     verdict_wait_s: Seconds = 10.0  # how long an upload waits for its verdict unless told otherwise
+    warm_wait_s: Seconds = 10.0  # how long a promotion waits until the version is loaded, likewise
 
     # Real time
     predict_max_bytes: Count = 16 * MIB

@@ -15,6 +15,7 @@ from api.model_upload import Description, ModelType, uploaded_body, uploaded_for
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
 from api.prefer import preferred_wait_s
+from api.promotions import Promotions
 from api.rate_limit import LIMITED_AS_UPLOAD
 from api.request_bodies_described import RawBody, UploadForm
 from api.routes.catalog_answers import (
@@ -41,6 +42,14 @@ Prefer = Annotated[
     HeaderParameter(
         name="Prefer",
         description="`wait=n`: wait up to n seconds (at most 60) for the verdict; `wait=0` does not wait.",
+    ),
+]
+
+PreferWarm = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Prefer",
+        description="`wait=n`: wait up to n seconds (at most 60) until a worker has loaded the version.",
     ),
 ]
 
@@ -156,7 +165,8 @@ async def change_model(
 ) -> ModelAnswer:
     """Change a model's description or settings.
 
-    What is not given stays; a setting that is null gets its default. Settings take effect within a second, without an interruption.
+    What is not given stays; a setting that is null gets its default. Settings take effect
+    within a second, without an interruption.
     """
     shown = await catalog.change(
         caller.tenant_id,
@@ -220,25 +230,36 @@ async def get_artifact(
 
 @post("/{model:str}/versions/{number:int}/promote", status_code=200, responses=answers(401, 404, 409))
 async def promote_version(
+    *,
     model: ModelRef,
     number: Number,
     caller: NamedDependency[Caller],
-    catalog: NamedDependency[Catalog],
+    promotions: NamedDependency[Promotions],
     settings: NamedDependency[Settings],
+    prefer: PreferWarm = None,
 ) -> ModelAnswer:
-    """Make a version serve. 409 unless it is ready."""
-    return model_answer(await catalog.promote(caller.tenant_id, model, number), settings.public_url)
+    """Make a version serve. 409 unless it is ready.
+
+    Waits until a worker has loaded it, so that nobody meets a cold model; the version before serves
+    meanwhile. If that takes longer than the wait, it serves all the same.
+    """
+    wait_s = preferred_wait_s(prefer, default_s=settings.warm_wait_s, most_s=MOST_WAIT_S)
+    shown = await promotions.promote(caller.tenant_id, model, number, wait_s=wait_s)
+    return model_answer(shown, settings.public_url)
 
 
 @post("/{model:str}/rollback", status_code=200, responses=answers(401, 404, 409))
 async def roll_back_model(
     model: ModelRef,
     caller: NamedDependency[Caller],
-    catalog: NamedDependency[Catalog],
+    promotions: NamedDependency[Promotions],
     settings: NamedDependency[Settings],
+    prefer: PreferWarm = None,
 ) -> ModelAnswer:
-    """Make the version serve that did before the present one. 409 if none did."""
-    return model_answer(await catalog.roll_back(caller.tenant_id, model), settings.public_url)
+    """Make the version serve that did before the present one. 409 if none did. Waits as promoting does."""
+    wait_s = preferred_wait_s(prefer, default_s=settings.warm_wait_s, most_s=MOST_WAIT_S)
+    shown = await promotions.roll_back(caller.tenant_id, model, wait_s=wait_s)
+    return model_answer(shown, settings.public_url)
 
 
 @delete("/{model:str}/versions/{number:int}", status_code=204, responses=answers(401, 404, 409))

@@ -126,6 +126,18 @@ class Catalog:
             row = await lookup.find_model(session, tenant_id, model)
             return row, await lookup.list_versions(session, row, before=before, limit=limit)
 
+    async def promotable(self, tenant_id: UUID, model: str, number: int) -> UUID:
+        """The id of a version that could be promoted.
+
+        Raises:
+            VersionNotServable: it is not ready.
+        """
+        async with self._database.transaction() as session:
+            row = await lookup.find_model(session, tenant_id, model)
+            version = await lookup.find_version(session, row, number)
+        serving.check_servable(version)
+        return version.id
+
     async def promote(self, tenant_id: UUID, model: str, number: int) -> ShownModel:
         """Make a version serve.
 
@@ -135,6 +147,16 @@ class Catalog:
         async with self._changing(tenant_id, model) as (session, row):
             await serving.promote(session, row, await lookup.find_version(session, row, number))
         return await self.show(tenant_id, str(row.id))
+
+    async def previous(self, tenant_id: UUID, model: str) -> UUID:
+        """The id of the version that a rollback would make serve.
+
+        Raises:
+            NothingToRollBack: none served before.
+        """
+        async with self._database.transaction() as session:
+            row = await lookup.find_model(session, tenant_id, model)
+            return await serving.previous_version_id(session, row)
 
     async def roll_back(self, tenant_id: UUID, model: str) -> ShownModel:
         """Make the version serve that did before the present one.

@@ -39,7 +39,15 @@ class ServingVersion(msgspec.Struct, frozen=True, kw_only=True):
     artifact_key: str
     artifact_digest: str
     signature: Signature
+    deterministic: bool = False  # the same rows get the same answers, as far as was tried
     settings: ModelSettings = ModelSettings()
+
+    @property
+    def cache_ttl_ms(self) -> int:
+        """For how long its replies are stored; 0: not at all."""
+        wanted = self.settings.cache
+        caches = self.deterministic if wanted is None else wanted
+        return self.settings.cache_ttl_s * 1000 if caches else 0
 
 
 async def serving_version(
@@ -69,12 +77,6 @@ async def serving_version(
     if found is None:
         raise ModelNotFound(model)
     return _servable(*found, number)
-
-
-async def find_servable(session: AsyncSession, version_id: UUID) -> VersionRow | None:
-    """The version, for a worker that was asked to load it; None where it is gone or cannot serve."""
-    query = select(VersionRow).where(VersionRow.id == version_id, VersionRow.status.in_(SERVABLE))
-    return await session.scalar(query)
 
 
 async def claim_validation(session: AsyncSession, version_id: UUID, *, lease_s: float) -> VersionRow | None:
@@ -180,6 +182,7 @@ def _servable(model: ModelRow, version: VersionRow | None, number: int | None) -
         artifact_key=version.artifact_key,
         artifact_digest=version.artifact_digest,
         signature=signature_of(version),
+        deterministic=verdict_of(version).deterministic,
         settings=ModelSettings.from_stored(model.settings),
     )
 

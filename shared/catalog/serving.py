@@ -3,6 +3,8 @@
 Every function here wants the model's row locked by its transaction (`find_model(..., lock=True)`).
 """
 
+from uuid import UUID
+
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,14 +19,23 @@ async def promote(session: AsyncSession, model: ModelRow, version: VersionRow) -
     Raises:
         VersionNotServable: it is not ready.
     """
-    if version.status not in SERVABLE:
-        raise VersionNotServable(f"version {version.number} is {version.status} and cannot serve")
+    check_servable(version)
     if model.current_version_id == version.id:
         return
     # The server's clock at this very moment, not at the transaction's start: promotions of a model
     # are ordered by it, and this one may have waited for the lock.
     session.add(PromotionRow(model_id=model.id, version_id=version.id, created_at=func.clock_timestamp()))
     model.current_version_id = version.id
+
+
+def check_servable(version: VersionRow) -> None:
+    """Refuse a version that cannot serve.
+
+    Raises:
+        VersionNotServable: it is not ready.
+    """
+    if version.status not in SERVABLE:
+        raise VersionNotServable(f"version {version.number} is {version.status} and cannot serve")
 
 
 async def promote_if_newest(session: AsyncSession, model: ModelRow, version: VersionRow) -> None:
@@ -40,14 +51,21 @@ async def roll_back(session: AsyncSession, model: ModelRow) -> None:
     Raises:
         NothingToRollBack: no version served before.
     """
-    standing = await _standing_promotions(session, model, limit=2)
-    if len(standing) < 2:  # noqa: PLR2004  the present one and the one before
-        raise NothingToRollBack(f"no version of {model.name!r} served before the present one")
-    newest, previous = standing
+    newest, previous = await _newest_two(session, model)
     await session.execute(
         update(PromotionRow).where(PromotionRow.id == newest.id).values(undone_at=func.now())
     )
     model.current_version_id = previous.version_id
+
+
+async def previous_version_id(session: AsyncSession, model: ModelRow) -> UUID:
+    """The version that a rollback would make serve; the model's row need not be locked.
+
+    Raises:
+        NothingToRollBack: no version served before.
+    """
+    _, previous = await _newest_two(session, model)
+    return previous.version_id
 
 
 async def withdraw(session: AsyncSession, model: ModelRow, version: VersionRow) -> None:
@@ -57,6 +75,13 @@ async def withdraw(session: AsyncSession, model: ModelRow, version: VersionRow) 
         return
     standing = await _standing_promotions(session, model, limit=1)
     model.current_version_id = standing[0].version_id if standing else None
+
+
+async def _newest_two(session: AsyncSession, model: ModelRow) -> tuple[PromotionRow, PromotionRow]:
+    standing = await _standing_promotions(session, model, limit=2)
+    if len(standing) < 2:  # noqa: PLR2004  the present one and the one before
+        raise NothingToRollBack(f"no version of {model.name!r} served before the present one")
+    return standing[0], standing[1]
 
 
 async def _standing_promotions(session: AsyncSession, model: ModelRow, *, limit: int) -> list[PromotionRow]:

@@ -146,8 +146,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
     reason: Reason | None = None
 
+    @property
+    def usual_call_s(self) -> float | None:
+        """What the probe's call took; None where there was none."""
+        return None if self.probe is None else self.probe.latency_us / 1e6
 
-def engine_of(verdict: Verdict, *, accelerate: bool) -> Engine | None:
+
+def engine_to_load(engine: Engine | None, *, accelerate: bool) -> Engine | None:
     """The engine to load a version with: its verdict's, unless its owner has switched engines off."""
-    engine = verdict.engine
     return engine if accelerate and engine is not None and engine.compiled else None

@@ -8,6 +8,9 @@ predict:workers             zset     worker id -> last heartbeat, in Redis's own
 predict:worker-states       hash     worker id -> WorkerState
 predict:wanted              zset     version ids that some API wants loaded, oldest first
 predict:withdrawn           channel  packed Withdrawn: requests that nobody waits for; APIs to workers
+predict:wanted-more         zset     versions whose workers are saturated -> Redis's own milliseconds;
+                                     workers write, those with room that do not hold it take; a wish
+                                     that is not repeated for 3 s is dropped by whoever looks next
 predict:validations         zset     version ids that wait for their verdict, oldest first
 """
 
@@ -18,6 +21,7 @@ WORKERS = "predict:workers"
 WORKER_STATES = "predict:worker-states"
 WANTED = "predict:wanted"
 WITHDRAWN_CHANNEL = "predict:withdrawn"
+WANTED_MORE = "predict:wanted-more"
 
 REPLIES_TTL_S = 60  # a list that nobody reads is a dead API's
 ABANDONED_STREAM_TTL_S = 600

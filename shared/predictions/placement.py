@@ -1,17 +1,18 @@
-"""Which predict workers live, and which versions each of them holds.
+"""Which predict workers live, which versions each of them holds, and what is asked of them.
 
-Heartbeats are stamped and judged by Redis's own clock, so that no worker's clock matters.
+Heartbeats and wishes are stamped and judged by Redis's own clock, so that no worker's clock matters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import msgspec
 from redis.asyncio import Redis
 
-from shared.predictions.keys import WANTED, WORKER_STATES, WORKERS
+from shared.predictions.keys import WANTED, WANTED_MORE, WORKER_STATES, WORKERS
 
 MISSED_BEATS = 3  # after so many a worker is taken for dead
+WISH_FOR_MORE_MS = 3000  # it is repeated while the need lasts
 
 # KEYS: the zset of heartbeats, the hash of states. ARGV: worker id, packed state.
 _BEAT = """
@@ -32,13 +33,70 @@ end
 return redis.call('HVALS', KEYS[2])
 """
 
+# KEYS: the zset of wishes for more. ARGV: version ids.
+_ASK_FOR_MORE = """
+local now = redis.call('TIME')
+for _, version in ipairs(ARGV) do
+  redis.call('ZADD', KEYS[1], now[1] * 1000 + math.floor(now[2] / 1000), version)
+end
+"""
+
+# KEYS as above. ARGV: how old a wish may be, in milliseconds; then the versions that the asking worker holds.
+_TAKE_WISH = """
+local now = redis.call('TIME')
+local oldest = now[1] * 1000 + math.floor(now[2] / 1000) - ARGV[1]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. oldest)
+local held = {}
+for i = 2, #ARGV do held[ARGV[i]] = true end
+for _, version in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if not held[version] then
+    redis.call('ZREM', KEYS[1], version)
+    return version
+  end
+end
+return false
+"""
+
+
+class HeldVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that a worker answers for.
+
+    Attributes:
+        hosts: processes that hold it there, those that are being started included.
+        busy: the fraction of the last second in which all of them were computing.
+    """
+
+    version_id: UUID
+    hosts: int
+    busy: float = 0.0
+
 
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a predict worker tells of itself at each heartbeat."""
+    """What a predict worker tells of itself at each heartbeat.
+
+    Attributes:
+        capacity: versions that it may hold.
+        versions: those that it holds, or is loading.
+        held: those that it answers for now.
+        machine: where it runs: workers of one machine share its memory.
+        memory_bytes: that its models have for themselves.
+        memory_budget_bytes: that they may have.
+        room_for_pins: versions that it could still hold for good, were it asked to.
+    """
 
     worker_id: str
-    capacity: int  # versions that it may hold
-    versions: list[UUID]  # those it holds, or is loading
+    capacity: int
+    versions: list[UUID]
+    held: list[HeldVersion] = []
+    machine: str = ""
+    memory_bytes: int = 0
+    memory_budget_bytes: int = 0
+    room_for_pins: int = 0
+
+    def hosts_of(self, version_id: UUID) -> int:
+        """The processes that hold the version there; one for a version that is being loaded."""
+        hosts = next((held.hosts for held in self.held if held.version_id == version_id), 0)
+        return hosts or int(version_id in self.versions)
 
 
 class Heartbeats:
@@ -65,6 +123,24 @@ class Heartbeats:
             pipe.zrem(WORKERS, worker_id)
             pipe.hdel(WORKER_STATES, worker_id)
             await pipe.execute()
+
+
+class WishesForMore:
+    """Versions whose workers are saturated, for workers that have room and do not hold them."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._ask = redis.register_script(_ASK_FOR_MORE)
+        self._take = redis.register_script(_TAKE_WISH)
+
+    async def ask(self, version_ids: Sequence[UUID]) -> None:
+        """Wish that another worker holds these too; forgotten soon unless it is repeated."""
+        if version_ids:
+            await self._ask(keys=[WANTED_MORE], args=[str(version_id) for version_id in version_ids])
+
+    async def take(self, *, held: Iterable[UUID]) -> UUID | None:
+        """The oldest wish for a version that is not among those held; nobody else gets it."""
+        found = await self._take(keys=[WANTED_MORE], args=[WISH_FOR_MORE_MS, *map(str, held)])
+        return UUID(found.decode()) if found else None
 
 
 async def ask_to_load(redis: Redis, version_ids: Iterable[UUID], *, now_ms: int) -> None:

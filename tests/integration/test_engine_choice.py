@@ -16,7 +16,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from shared.catalog.verdict import Engine, engine_of
+from shared.catalog.verdict import Engine, engine_to_load
 from tests.fixtures.training import churn_rows, saved
 from workers.hosting.call import PredictCall
 from workers.predict.version_host import Artifact, VersionHost
@@ -243,9 +243,6 @@ def test_a_switched_off_or_native_engine_is_not_loaded_with(open_model, tmp_path
     host, verdict = open_model(saved(logistic(), tmp_path / "model.joblib"))
     verdict = type(verdict)(status="ready", engine=host.accelerate(timeout_s=60))
 
-    assert engine_of(verdict, accelerate=True).name == "linear"
-    assert engine_of(verdict, accelerate=False) is None
-    assert (
-        engine_of(type(verdict)(status="ready", engine=Engine(name="native", why="")), accelerate=True)
-        is None
-    )
+    assert engine_to_load(verdict.engine, accelerate=True).name == "linear"
+    assert engine_to_load(verdict.engine, accelerate=False) is None
+    assert engine_to_load(Engine(name="native", why=""), accelerate=True) is None

@@ -6,72 +6,129 @@ from uuid import uuid4
 import pytest
 
 from shared.predictions.keys import request_stream
-from shared.predictions.wire import Request, RequestEntry, encode
+from shared.predictions.wire import Reply, Request, encode
 from workers.predict.redis_clock import RedisClock
-from workers.predict.request_queue import RequestQueue, Work
+from workers.predict.request_queue import RequestQueue
+from workers.predict.taken import Taken
 
 VERSION = uuid4()
 STREAM = request_stream(VERSION)
 
 
 @pytest.fixture
-async def clock(redis):
-    clock = RedisClock()
-    await clock.read(redis)
-    return clock
+def came() -> list[Taken]:
+    """What the queue has brought."""
+    return []
 
 
 @pytest.fixture
-async def queue(redis, clock):
-    queue = RequestQueue(redis, clock, version_id=VERSION, worker_id="ours")
-    await queue.open()
-    return queue
+async def queue(redis, settings, came):
+    clock = RedisClock()
+    await clock.read(redis)
+    queue = RequestQueue(redis, settings.redis_url, clock, version_id=VERSION, worker_id="ours")
+    await queue.open(came.extend)
+    yield queue
+    await queue.close()
 
 
-async def add(redis, request_id: int) -> None:
-    entry = RequestEntry("replies", [Request(request_id, 5000, 1, ("label",), b"")])
-    await redis.xadd(STREAM, {b"requests": encode(entry)})
+async def add(redis, *request_ids: int) -> None:
+    fields = ["t", "replies"]
+    for request_id in request_ids:
+        fields += ["r", encode(Request(request_id, 5000, 1, ("label",), b""))]
+    await redis.execute_command("XADD", STREAM, "*", *fields)
 
 
-def ids(work: Work) -> list[int]:
-    return [taken.request.id for taken in work.requests]
+def ids(requests: list[Taken]) -> list[int]:
+    return [taken.request.id for taken in requests]
 
 
-async def adopted(queue, living) -> Work:
+async def until(happened) -> None:
     async with asyncio.timeout(10):
-        while not (work := await queue.adopt(living)).entry_ids:
+        while not happened():
+            await asyncio.sleep(0.01)
+
+
+async def pending(redis) -> int:
+    return (await redis.xpending(STREAM, "workers"))["pending"]
+
+
+async def adopted(queue, living) -> list[Taken]:
+    async with asyncio.timeout(10):
+        while not (requests := await queue.adopt(living)):
             await asyncio.sleep(0.05)
-    return work
+    return requests
+
+
+def replies(*requests: Taken) -> list[tuple[Taken, Reply]]:
+    return [(taken, Reply(taken.request.id, {"label": [1]})) for taken in requests]
+
+
+async def test_an_entry_is_let_go_of_once_the_last_of_its_requests_is_answered(redis, queue, came):
+    await add(redis, 1, 2)
+    queue.want(more=True)
+    await until(lambda: len(came) == 2)
+
+    queue.answer(replies(came[0]))
+    await asyncio.sleep(0.1)
+    half_way = await pending(redis)
+    queue.answer(replies(came[1]))
+
+    async with asyncio.timeout(10):
+        while await pending(redis):
+            await asyncio.sleep(0.01)
+    assert half_way == 1
+    assert (await redis.xlen(STREAM), await redis.llen("replies")) == (0, 2)
+
+
+async def test_what_comes_while_nothing_is_wanted_waits_for_others(redis, queue, came):
+    queue.want(more=True)
+    queue.want(more=False)
+    await queue.stop_taking()
+    await add(redis, 7)
+    await asyncio.sleep(0.1)
+
+    assert came == []
+    assert await pending(redis) == 0
 
 
 async def test_what_redis_gave_us_in_an_answer_that_was_lost_is_adopted(redis, queue):
     await add(redis, 7)
     await redis.xreadgroup("workers", "ours", {STREAM: ">"})  # and nobody hears of it
 
-    work = await adopted(queue, {"ours"})
-    await queue.answer([], done=work.entry_ids)
+    requests = await adopted(queue, {"ours"})
+    queue.drop(requests)
 
-    assert ids(work) == [7]
-    assert (await redis.xpending(STREAM, "workers"))["pending"] == 0
+    assert ids(requests) == [7]
+    async with asyncio.timeout(10):
+        while await pending(redis):
+            await asyncio.sleep(0.01)
 
 
-async def test_what_could_not_be_answered_is_adopted_once_it_is_put_down(redis, queue):
+async def test_what_is_in_our_hands_is_not_taken_for_lost(redis, queue, came):
     await add(redis, 7)
-    work = await queue.take()
+    queue.want(more=True)
+    await until(lambda: came)
+
     await asyncio.sleep(1.1)  # longer than anything is lost for
-    in_hand = await queue.adopt({"ours"})
 
-    queue.put_down(work)
-
-    assert ids(in_hand) == []
-    assert ids(await adopted(queue, {"ours"})) == [7]
+    assert await queue.adopt({"ours"}) == []
 
 
 async def test_what_a_living_worker_took_is_left_to_it_and_a_dead_ones_is_not(redis, queue):
-    await add(redis, 7)
+    await add(redis, 7, 8)
     await redis.xreadgroup("workers", "theirs", {STREAM: ">"})
 
     alive = await queue.adopt({"ours", "theirs"})
     dead = await queue.adopt({"ours"})
 
-    assert (ids(alive), ids(dead)) == ([], [7])
+    assert (ids(alive), ids(dead)) == ([], [7, 8])
+
+
+async def test_a_redis_that_lost_its_data_is_served_all_the_same(redis, queue, came):
+    queue.want(more=True)
+    await redis.flushall()
+
+    await asyncio.sleep(0.3)
+    await add(redis, 7)
+
+    await until(lambda: ids(came) == [7])

@@ -1,54 +1,96 @@
-"""Which requests share a call of the model."""
+"""Which requests share a call of the model, and in which order calls come."""
+
+from itertools import count
+
+import pytest
 
 from shared.predictions.wire import Request
-from workers.predict.calls import halves, plan_calls, row_slices, rows_of
-from workers.predict.request_queue import Taken
+from workers.predict.calls import Call, Waiting
+from workers.predict.taken import Entry, Taken
+
+BOTH = ("label", "probabilities")
 
 
-def taken(request_id: int, rows: int = 1, outputs: tuple[str, ...] = ("label",)) -> Taken:
-    return Taken(Request(request_id, 5000, rows, outputs, b""), "replies", 0.0)
+@pytest.fixture
+def taken():
+    """Makes requests, each a second later than the one before."""
+    seconds = count()
+
+    def make(request_id: int, rows: int = 1, outputs: tuple[str, ...] = ("label",)) -> Taken:
+        request = Request(request_id, 5000, rows, outputs, b"")
+        return Taken(request, Entry(b"1-0", 1), reply_to=b"replies", taken_at=next(seconds), age_s=0.0)
+
+    return make
 
 
-def ids(calls) -> list[list[int]]:
-    return [[one.request.id for one in call] for call in calls]
+def waiting(*requests: Taken) -> Waiting:
+    line = Waiting()
+    for request in requests:
+        line.add(request)
+    return line
 
 
-def test_what_waits_together_is_predicted_together():
-    calls = list(plan_calls([taken(1), taken(2, rows=3), taken(3)], max_rows=10))
-
-    assert ids(calls) == [[1, 2, 3]]
-    assert rows_of(calls[0]) == 5
-
-
-def test_a_call_holds_no_more_rows_than_it_may():
-    calls = plan_calls([taken(1, rows=4), taken(2, rows=4), taken(3, rows=4)], max_rows=8)
-
-    assert ids(calls) == [[1, 2], [3]]
+def all_calls(line: Waiting, *, max_rows: int) -> list[list[int]]:
+    calls = []
+    while line:
+        calls.append([one.request.id for one in line.next_call(max_rows).requests])
+    return calls
 
 
-def test_a_request_over_the_bound_is_a_call_of_its_own():
-    calls = plan_calls([taken(1), taken(2, rows=50), taken(3)], max_rows=8)
+def test_what_waits_together_is_predicted_together(taken):
+    line = waiting(taken(1), taken(2, rows=3), taken(3))
 
-    assert ids(calls) == [[1], [2], [3]]
-
-
-def test_requests_for_different_outputs_are_never_mixed():
-    both = ("label", "probabilities")
-
-    calls = plan_calls([taken(1), taken(2, outputs=both), taken(3), taken(4, outputs=both)], max_rows=8)
-
-    assert sorted(ids(calls)) == [[1, 3], [2, 4]]
+    assert line.rows == 5
+    assert all_calls(line, max_rows=10) == [[1, 2, 3]]
+    assert line.rows == 0
 
 
-def test_each_request_gets_back_the_rows_that_it_sent():
-    call = [taken(1, rows=2), taken(2, rows=1), taken(3, rows=3)]
+def test_a_call_holds_no_more_rows_than_it_may(taken):
+    line = waiting(taken(1, rows=4), taken(2, rows=4), taken(3, rows=4))
 
-    slices = [rows for _, rows in row_slices(call)]
-
-    assert slices == [slice(0, 2), slice(2, 3), slice(3, 6)]
+    assert all_calls(line, max_rows=8) == [[1, 2], [3]]
 
 
-def test_halving_loses_nobody():
-    first, second = halves([taken(1), taken(2), taken(3)])
+def test_a_request_over_the_bound_is_a_call_of_its_own(taken):
+    assert all_calls(waiting(taken(1), taken(2, rows=50), taken(3)), max_rows=8) == [[1], [2], [3]]
 
-    assert ids([first, second]) == [[1], [2, 3]]
+
+def test_requests_for_different_outputs_are_never_mixed_and_none_overtakes_for_long(taken):
+    line = waiting(taken(1), taken(2, outputs=BOTH), taken(3), taken(4, outputs=BOTH))
+
+    assert all_calls(line, max_rows=8) == [[1, 3], [2, 4]]
+
+
+def test_a_call_to_be_done_again_comes_before_all_else(taken):
+    line = waiting(taken(3))
+
+    line.add_again(Call([taken(1)]), Call([taken(2)]))
+
+    assert all_calls(line, max_rows=8) == [[1], [2], [3]]
+
+
+def test_each_request_gets_back_the_rows_that_it_sent(taken):
+    call = Call([taken(1, rows=2), taken(2, rows=1), taken(3, rows=3)])
+
+    assert [rows for _, rows in call.row_slices()] == [slice(0, 2), slice(2, 3), slice(3, 6)]
+
+
+def test_halving_loses_nobody_and_remembers_how_often_it_was_tried(taken):
+    first, second = Call([taken(1), taken(2), taken(3)], tries=1).halves()
+
+    assert [[one.request.id for one in half.requests] for half in (first, second)] == [[1], [2, 3]]
+    assert (first.tries, second.tries) == (1, 1)
+
+
+def test_a_call_that_hung_is_taken_apart_into_suspects(taken):
+    parts = Call([taken(1), taken(2)]).apart()
+
+    assert [(part.requests[0].request.id, part.suspect) for part in parts] == [(1, True), (2, True)]
+
+
+def test_whoever_waits_can_be_told_all_at_once(taken):
+    line = waiting(taken(1), taken(2, outputs=BOTH))
+    line.add_again(Call([taken(3)]))
+
+    assert sorted(one.request.id for one in line.take_all()) == [1, 2, 3]
+    assert not line

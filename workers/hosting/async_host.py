@@ -103,6 +103,11 @@ class AsyncHost:
         """The area of shared memory that the next call's input is written to."""
         return self._process.slot(size_bytes)
 
+    @property
+    def outstanding(self) -> int:
+        """Calls that wait for their answer."""
+        return len(self._waiting)
+
     def kill(self) -> None:
         """End it now, whatever it does. Outstanding calls get HostDied."""
         self._stop_reading()

@@ -1,28 +1,38 @@
-"""How busy something was of late, from 0 to 1, without keeping a history."""
+"""How much of the last second something was the case."""
 
-import math
 import time
+from collections import deque
 
-MEMORY_S = 1.0  # what is longer ago counts little
+WINDOW_S = 1.0
 
 
 class BusyMeter:
-    """A fading average over being busy (1) and being idle (0)."""
+    """Told when it begins and ends to be so; forgets what is older than a second."""
 
     def __init__(self) -> None:
-        self._average = 0.0
-        self._busy = False
-        self._since = time.monotonic()
-
-    @property
-    def average(self) -> float:
-        """The average up to now."""
-        fade = math.exp((self._since - time.monotonic()) / MEMORY_S)
-        return self._average * fade + (1.0 - fade if self._busy else 0.0)
+        self._began: float | None = None
+        self._spans: deque[tuple[float, float]] = deque()
 
     def note(self, *, busy: bool) -> None:
-        """From now on, it is busy or idle."""
-        if busy != self._busy:
-            self._average = self.average
-            self._busy = busy
-            self._since = time.monotonic()
+        """It is so from now on, or no longer."""
+        now = time.monotonic()
+        if busy and self._began is None:
+            self._began = now
+        elif not busy and self._began is not None:
+            self._spans.append((self._began, now))
+            self._began = None
+            self._forget(now)
+
+    def fraction(self) -> float:
+        """Of the last second, from 0 to 1."""
+        now = time.monotonic()
+        self._forget(now)
+        start = now - WINDOW_S
+        total = sum(end - max(began, start) for began, end in self._spans)
+        if self._began is not None:
+            total += now - max(self._began, start)
+        return min(total / WINDOW_S, 1.0)
+
+    def _forget(self, now: float) -> None:
+        while self._spans and self._spans[0][1] < now - WINDOW_S:
+            self._spans.popleft()

@@ -27,7 +27,7 @@ class Lane:
         Args:
             ahead: also one that waits beside the one that computes.
         """
-        return self.host.running and self.outstanding < (SLOTS if ahead else 1)
+        return self.host.loaded and self.outstanding < (SLOTS if ahead else 1)
 
     def submit(self, call: Call, asked: PredictCall, *, timeout_s: float) -> None:
         """Send a call; its outcome comes by the callback."""
@@ -37,7 +37,7 @@ class Lane:
 
     def start(self, on_started: Callable[[PlatformError | None], None]) -> None:
         """Load the model if its host is gone, unless that is under way; then say how it went."""
-        if self._starting is None and not self.host.running:
+        if self._starting is None and not self.host.loaded:
             self._starting = asyncio.create_task(self._start(self.host.start(), on_started))
 
     async def stop(self) -> None:

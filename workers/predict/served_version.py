@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 
 import structlog
 
+from shared.catalog.model_settings import ModelSettings
 from shared.catalog.verdict import Layout
 from shared.errors import PlatformError
 from shared.predictions.errors import ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
@@ -80,7 +81,7 @@ class ServedVersion:
     @property
     def busy(self) -> float:
         """The fraction of the last second or so in which every host was computing."""
-        return self._meter.average
+        return self._meter.fraction()
 
     @property
     def waiting_rows(self) -> int:
@@ -92,9 +93,9 @@ class ServedVersion:
         """How many hosts it has."""
         return len(self._lanes)
 
-    def apply(self, batching: Batching) -> None:
-        """Batch otherwise from now on."""
-        self._batching = batching
+    def apply(self, settings: ModelSettings) -> None:
+        """Batch as the settings say, from the next call on."""
+        self._batching.apply(settings)
 
     async def add_host(self, host: VersionHost) -> None:
         """Let one more host take calls, once it has loaded the model."""
@@ -204,7 +205,7 @@ class ServedVersion:
 
     def _begin_again(self, error: PlatformError | None) -> None:
         """A host has started, or could not: then nobody who waits now is to wait for it."""
-        if error is not None and not any(lane.host.running for lane in self._lanes):
+        if error is not None and not any(lane.host.loaded for lane in self._lanes):
             for taken in self._waiting.take_all():
                 self._refuse(Call([taken]), error)
         else:

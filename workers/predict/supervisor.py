@@ -13,17 +13,20 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.background import end_tasks
-from shared.catalog.messages import VALIDATIONS_KEY, announce_model
+from shared.catalog.loading import pinned_versions, settings_of_held
+from shared.catalog.messages import announce_model
 from shared.catalog.news import CatalogNews
-from shared.catalog.service import find_servable, mark_degraded, signature_of
+from shared.catalog.service import mark_degraded
 from shared.database.engine import Database
 from shared.errors import PlatformError
-from shared.predictions.keys import WANTED
 from shared.predictions.placement import Heartbeats, WorkerState
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.template import HostTemplate
+from workers.predict.loading import Loading
+from workers.predict.machine import model_budget_bytes
 from workers.predict.metrics import tell_loaded_versions
+from workers.predict.placement import Placement
 from workers.predict.redis_clock import RedisClock
 from workers.predict.shelf import Shelf
 from workers.predict.validation import Validation
@@ -32,7 +35,6 @@ from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()
 
-ASK_WAIT_S = 1.0
 RETRY_PAUSE_S = 0.2
 
 
@@ -48,22 +50,50 @@ class Supervisor:
         storage: Storage,
         template: HostTemplate,
     ) -> None:
-        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        self._settings, self._database, self._redis, self._storage = settings, database, redis, storage
-        self._template = template
+        self._machine = socket.gethostname()
+        self.worker_id = f"{self._machine}-{os.getpid()}-{uuid4().hex[:8]}"
+        self._settings, self._database, self._redis = settings, database, redis
+        self._storage, self._template = storage, template
         self._clock = RedisClock()
         self._heartbeats = Heartbeats(redis, heartbeat_s=settings.worker_heartbeat_s)
         self._news = CatalogNews(redis)
-        self._news.on_model_change(lambda model_id: self._begin(self._drop_gone, model_id))
+        self._news.on_model_change(lambda model_id: self._begin(self._follow_catalog, model_id))
         self._validation = Validation(settings, database=database, redis=redis)
         self._withdrawn = WithdrawnRequests(settings.redis_url)
-        self._shelf = Shelf(settings, redis, self._clock, worker_id=self.worker_id, withdrawn=self._withdrawn)
+        self._shelf = Shelf(
+            settings,
+            redis,
+            self._clock,
+            worker_id=self.worker_id,
+            withdrawn=self._withdrawn,
+            announce=self._say_what_is_held,
+        )
+        self._shelf.memory_budget_bytes = model_budget_bytes(settings.model_memory_bytes, workers=1)
+        self._loading = Loading(
+            redis, database, self._shelf, new_host=self._host_for, at_once=settings.loading_at_once
+        )
+        self._placement = Placement(
+            settings,
+            self._shelf,
+            redis,
+            begin=self._begin,
+            load=self._loading.load,
+            add_host=self._loading.add_host,
+        )
         self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then answer what was taken and leave."""
         await asyncio.to_thread(self._template.start)
-        duties = [asyncio.create_task(duty) for duty in (self._beat_for_ever(), self._follow_requests())]
+        duties = [
+            asyncio.create_task(duty)
+            for duty in (
+                self._repeat(self._beat, every_s=self._settings.worker_heartbeat_s),
+                self._repeat(self._look_at_catalog, every_s=self._settings.route_ttl_s),
+                self._repeat(self._follow_uploads),
+                self._repeat(self._follow_wanted),
+            )
+        ]
         self._news.start()
         self._withdrawn.start()
         log.info("predict worker ready", worker_id=self.worker_id)
@@ -74,40 +104,55 @@ class Supervisor:
         await asyncio.gather(*self._errands, return_exceptions=True)
         await self._leave()
 
-    async def _beat_for_ever(self) -> None:
+    @staticmethod
+    async def _repeat(step: Callable[[], Awaitable[None]], *, every_s: float = 0.0) -> None:
         while True:
-            await _unless_unreachable(self._beat)
-            await asyncio.sleep(self._settings.worker_heartbeat_s)
+            await _unless_unreachable(step)
+            await asyncio.sleep(every_s)
 
     async def _beat(self) -> None:
         await self._clock.read(self._redis)
         await self._say_what_is_held()
-        living = {state.worker_id for state in await self._heartbeats.living()}
-        await self._shelf.adopt(living)
+        living = await self._heartbeats.living()
+        await self._shelf.adopt({state.worker_id for state in living})
         for version_id in self._shelf.newly_degraded():
             self._begin(self._mark_degraded, version_id)
+        neighbours = sum(state.machine == self._machine for state in living)
+        self._shelf.memory_budget_bytes = model_budget_bytes(
+            self._settings.model_memory_bytes, workers=neighbours
+        )
+        self._loading.others_have_room = any(
+            len(state.versions) < state.capacity for state in living if state.worker_id != self.worker_id
+        )
+        await self._placement.tend(living, me=self.worker_id)
+        self._begin(self._tidy, None)
+
+    async def _tidy(self, _: UUID | None) -> None:
+        await self._shelf.tidy()
 
     async def _say_what_is_held(self) -> None:
         state = WorkerState(
             worker_id=self.worker_id,
             capacity=self._settings.max_loaded_versions,
             versions=self._shelf.version_ids(),
+            held=self._shelf.told(),
+            machine=self._machine,
+            memory_bytes=self._shelf.memory_bytes(),
+            memory_budget_bytes=self._shelf.memory_budget_bytes,
+            room_for_pins=self._placement.room_for_pins(),
         )
         tell_loaded_versions(len(state.versions))
         await self._heartbeats.beat(state)
 
-    async def _follow_requests(self) -> None:
-        """Do what the catalog and the APIs ask for, each as an errand of its own."""
-        while True:
-            await _unless_unreachable(self._follow_one)
+    async def _follow_uploads(self) -> None:
+        version_id = await self._loading.next_upload()
+        if version_id is not None:
+            self._begin(self._validate, version_id)
 
-    async def _follow_one(self) -> None:
-        asked: Any = await self._redis.bzpopmin([VALIDATIONS_KEY, WANTED], timeout=ASK_WAIT_S)
-        if asked is None:
-            return
-        key, member, _ = asked
-        errand = self._validate if key.decode() == VALIDATIONS_KEY else self._load
-        self._begin(errand, UUID(member.decode()))
+    async def _follow_wanted(self) -> None:
+        version_id = await self._loading.next_wanted()
+        if version_id is not None:
+            self._begin(self._loading.load, version_id)
 
     def _begin(self, errand: Callable[[Any], Awaitable[None]], subject: UUID | None) -> None:
         task = asyncio.create_task(_logged(errand, subject))
@@ -115,37 +160,37 @@ class Supervisor:
         task.add_done_callback(self._errands.discard)
 
     async def _validate(self, version_id: UUID) -> None:
-        claim = await self._validation.claim(version_id)
-        if claim is None:
+        async with self._loading.upload_turns:
+            claim = await self._validation.claim(version_id)
+            if claim is None:
+                return
+            host = self._host_for(claim.artifact)
+            verdict = await self._validation.open(claim, host)
+        if verdict is None:
             return
-        host = self._host_for(claim.artifact)
-        if await self._validation.judge(claim, host):
-            await self._shelf.put(host, announce=self._say_what_is_held)  # its first request finds it warm
+        if host.loaded:
+            await self._serve_first(host)
+        if not await self._validation.record(host.artifact, verdict):
+            await self._shelf.drop(version_id)
 
-    async def _load(self, version_id: UUID) -> None:
-        if version_id in self._shelf:
-            return
-        artifact = await self._find(version_id)
-        if artifact is not None:
-            await self._shelf.put(self._host_for(artifact), announce=self._say_what_is_held)
+    async def _serve_first(self, host: VersionHost) -> None:
+        """Answer for a version before anybody hears that it is ready: its first request finds it warm."""
+        try:
+            await self._shelf.put(host)
+        except (PlatformError, RedisError, OSError) as error:  # it is ready, and can be loaded when asked for
+            host.kill()
+            log.warning("not served yet", version_id=str(host.artifact.version_id), error=str(error))
 
-    async def _find(self, version_id: UUID) -> Artifact | None:
+    async def _look_at_catalog(self) -> None:
+        self._begin(self._follow_catalog, None)  # news can be lost
+
+    async def _follow_catalog(self, model_id: UUID | None) -> None:
+        """Serve as the catalog now says: let go of what was deleted, follow settings, know what is pinned."""
+        held = self._shelf.of_model(model_id)
         async with self._database.transaction() as session:
-            version = await find_servable(session, version_id)
-        if version is None:
-            return None
-        return Artifact(
-            version_id=version_id,
-            model_id=version.model_id,
-            artifact_key=version.artifact_key,
-            signature=signature_of(version),
-        )
-
-    async def _drop_gone(self, model_id: UUID | None) -> None:
-        """Let go of the model's versions that were deleted."""
-        for version_id in self._shelf.of_model(model_id):
-            if await self._find(version_id) is None:
-                await self._shelf.drop(version_id)
+            self._placement.pins = await pinned_versions(session)
+            settings = await settings_of_held(session, held)
+        await self._shelf.follow(settings, asked=held)
 
     async def _mark_degraded(self, version_id: UUID) -> None:
         async with self._database.transaction() as session:

@@ -6,7 +6,9 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
+from shared.catalog.loading import settings_of_held
 from shared.catalog.messages import announce_model, announce_version, ask_for_validation
+from shared.catalog.model_settings import ModelSettings
 from shared.catalog.service import (
     DEADLY_ARTIFACT,
     VALIDATION_ATTEMPTS,
@@ -45,6 +47,7 @@ class Validation:
         lease_s = 2 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
         async with self._database.transaction() as session:
             version = await claim_validation(session, version_id, lease_s=lease_s)
+            settings = await settings_of_held(session, [version_id])
         if version is None:
             return None
         artifact = Artifact(
@@ -52,38 +55,31 @@ class Validation:
             model_id=version.model_id,
             artifact_key=version.artifact_key,
             sample_key=version.sample_key,
+            settings=settings.get(version_id, ModelSettings()),
         )
         if version.validation_attempts > VALIDATION_ATTEMPTS:
-            await self._record(artifact, DEADLY_ARTIFACT)
+            await self.record(artifact, DEADLY_ARTIFACT)
             return None
         return ValidationClaim(artifact, version.validation_attempts)
 
-    async def judge(self, claim: ValidationClaim, host: VersionHost) -> bool:
-        """Open the artifact and write the verdict.
+    async def open(self, claim: ValidationClaim, host: VersionHost) -> Verdict | None:
+        """Open the artifact, and come to a verdict. A model that is ready stays loaded in `host`.
 
         A host may die of another's doing: only one that dies at every attempt condemns its file.
 
         Returns:
-            Whether it is ready, and loaded in `host`.
+            None where another attempt is to be made.
         """
         try:
-            verdict = await host.validate()
+            return await host.validate()
         except (HostDied, HostTimedOut) as death:
             if isinstance(death, HostDied) and claim.attempt < VALIDATION_ATTEMPTS:
                 await self._give_back(claim.artifact.version_id)
-                return False
-            verdict = rejection_of(death)
-        recorded = await self._record(host.artifact, verdict)
-        if not recorded:
-            host.kill()
-        return recorded and verdict.status == "ready"
+                return None
+            return rejection_of(death)
 
-    async def _give_back(self, version_id: UUID) -> None:
-        async with self._database.transaction() as session:
-            await give_back_validation(session, version_id)
-        await ask_for_validation(self._redis, [version_id])
-
-    async def _record(self, artifact: Artifact, verdict: Verdict) -> bool:
+    async def record(self, artifact: Artifact, verdict: Verdict) -> bool:
+        """Write the verdict, and tell everybody. False where the version is gone or has its verdict."""
         async with self._database.transaction() as session:
             recorded = await record_verdict(session, artifact.version_id, verdict)
         if recorded:
@@ -92,3 +88,8 @@ class Validation:
             await announce_model(self._redis, artifact.model_id)
             await announce_version(self._redis, artifact.version_id)
         return recorded
+
+    async def _give_back(self, version_id: UUID) -> None:
+        async with self._database.transaction() as session:
+            await give_back_validation(session, version_id)
+        await ask_for_validation(self._redis, [version_id])

@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from shared.catalog.verdict import NATIVE, Engine, Layout, Signature, Verdict
+from shared.catalog.model_settings import ModelSettings
+from shared.catalog.verdict import NATIVE, Engine, Layout, Signature, Verdict, engine_to_load
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.async_host import AsyncHost
@@ -25,14 +26,16 @@ CRASH_WINDOW_S = 300.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 ACCELERATE_TIMEOUT_S = 20.0  # the host itself stops after some four; this is for one that hangs
+LOOK_PAUSE_S = 0.05  # between looks whether a host that is to go has answered
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to load a version.
 
     Attributes:
-        engine: of its verdict, to answer by; None: by the model's own library.
-        accelerate: look for a faster engine when it is opened for the first time.
+        engine: of its verdict, to answer by unless the settings say otherwise; None: the model's own library.
+        memory_bytes: by which it made a host grow when it was judged.
+        usual_call_s: what a call took then.
     """
 
     version_id: UUID
@@ -41,7 +44,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     sample_key: str | None = None
     signature: Signature | None = None  # None until there is a verdict
     engine: Engine | None = None
-    accelerate: bool = True
+    memory_bytes: int = 0
+    usual_call_s: float | None = None
+    settings: ModelSettings = ModelSettings()
 
     @property
     def layout(self) -> Layout:
@@ -60,11 +65,32 @@ class VersionHost:
         self._host: AsyncHost | None = None
         self._loading = asyncio.Lock()
         self._crashed_at: deque[float] = deque(maxlen=CRASHES_TO_DEGRADE)
+        self.let_go = False  # nobody needs it any more; it loads nothing again
 
     @property
     def degraded(self) -> bool:
         """It crashed again and again within a short time."""
         return len(self._crashed_at) == CRASHES_TO_DEGRADE and self._crashed_at[0] > _window_start()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its process has the model."""
+        return self._host is not None
+
+    def memory_bytes(self) -> int:
+        """What the process has for itself. Asks the kernel, which takes a moment: not for the event loop."""
+        return self._host.memory_bytes() if self._host is not None else 0
+
+    async def apply(self, settings: ModelSettings) -> None:
+        """Follow other settings. What needs a fresh process gets it while the present one goes on answering.
+
+        Raises:
+            HostDied, HostTimedOut: there is no fresh process; the present one stays. Try again.
+        """
+        before = self.artifact.settings.accelerate
+        self._set(msgspec.structs.replace(settings, accelerate=before))
+        if settings.accelerate != before:
+            await self._renew(settings)
 
     async def validate(self) -> Verdict:
         """Open the artifact for the first time, and stay loaded if it is a model.
@@ -82,7 +108,12 @@ class VersionHost:
             host.kill()
             return verdict
         self._host = host
-        self.artifact = msgspec.structs.replace(self.artifact, signature=verdict.signature)
+        self.artifact = msgspec.structs.replace(
+            self.artifact,
+            signature=verdict.signature,
+            memory_bytes=verdict.memory_bytes or 0,
+            usual_call_s=verdict.usual_call_s,
+        )
         return await self._accelerated(verdict, host)
 
     async def _accelerated(self, verdict: Verdict, host: AsyncHost) -> Verdict:
@@ -90,7 +121,7 @@ class VersionHost:
 
         An attempt that ends or stalls the host is none of the model's doing: it is loaded again, native.
         """
-        if not self.artifact.accelerate or self.artifact.layout is not Layout.MATRIX:
+        if not self.artifact.settings.accelerate or self.artifact.layout is not Layout.MATRIX:
             return verdict
         try:
             engine = await host.accelerate(timeout_s=ACCELERATE_TIMEOUT_S)
@@ -101,8 +132,11 @@ class VersionHost:
             engine = Engine(name=NATIVE, why=f"It stays native: while it was compiled, {death}.")
             await self.start()
             return msgspec.structs.replace(verdict, engine=engine)
-        self.artifact = msgspec.structs.replace(self.artifact, engine=engine)
-        return msgspec.structs.replace(verdict, engine=engine, memory_bytes=host.model_bytes())
+        verdict = msgspec.structs.replace(verdict, engine=engine, memory_bytes=host.model_bytes())
+        self.artifact = msgspec.structs.replace(
+            self.artifact, engine=engine, memory_bytes=verdict.memory_bytes or 0
+        )
+        return verdict
 
     async def start(self) -> None:
         """Be loaded when this returns."""
@@ -110,31 +144,54 @@ class VersionHost:
             if self._host is None:
                 await self._start()
 
-    @property
-    def running(self) -> bool:
-        """Whether there is a process that takes calls."""
-        return self._host is not None
-
     def submit(self, call: PredictCall, *, timeout_s: float) -> asyncio.Future[Prediction]:
-        """Have the model answer; at most SLOTS calls may be under way, and only while it is `running`.
+        """Have the model answer; at most SLOTS calls may be under way, and only while it is `loaded`.
 
         The future raises ModelFailed where the model raised an error; HostDied or HostTimedOut where the
         process is gone: `start` loads another.
         """
         host = self._host
-        assert host is not None  # noqa: S101  running
+        assert host is not None  # noqa: S101  it is loaded
         answer = host.submit(call, timeout_s=timeout_s)
         answer.add_done_callback(lambda done: self._note_end(host, done))
         return answer
 
     def kill(self) -> None:
-        """Let go of the process."""
+        """Let go of the process, for good."""
+        self.let_go = True
         if self._host is not None:
             self._host.kill()
             self._host = None
 
     async def _start(self) -> None:
         await asyncio.sleep(self._pause_s())
+        self._keep(await self._loaded())
+
+    async def _renew(self, settings: ModelSettings) -> None:
+        async with self._loading:
+            before, old = self.artifact.settings, self._host
+            self._set(settings)
+            try:
+                if old is not None:
+                    self._keep(await self._loaded())
+            except BaseException:
+                self._set(before)  # so that whoever looks sees what is still to be done
+                raise
+        if old is not None:
+            while old.outstanding:  # noqa: ASYNC110  it is rare, and no call of its needs to tell
+                await asyncio.sleep(LOOK_PAUSE_S)
+            old.kill()
+
+    def _set(self, settings: ModelSettings) -> None:
+        self.artifact = msgspec.structs.replace(self.artifact, settings=settings)
+
+    def _keep(self, host: AsyncHost) -> None:
+        if self.let_go:  # while it was being loaded
+            host.kill()
+            raise HostDied("was let go before it was loaded")
+        self._host = host
+
+    async def _loaded(self) -> AsyncHost:
         host = await self._spawn()
         try:
             await self._load(host, probe=False)
@@ -144,7 +201,7 @@ class VersionHost:
             count_host_loss()
             log.warning("model not loaded", version_id=str(self.artifact.version_id), error=str(error))
             raise
-        self._host = host
+        return host
 
     async def _spawn(self) -> AsyncHost:
         return await AsyncHost.spawn(self._template)
@@ -159,7 +216,7 @@ class VersionHost:
                     sample=sample,
                     probe=probe,
                     signature=self.artifact.signature,
-                    engine=self.artifact.engine,
+                    engine=engine_to_load(self.artifact.engine, accelerate=self.artifact.settings.accelerate),
                     timeout_s=self._settings.load_timeout_s,
                 )
             finally:
