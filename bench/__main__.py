@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "chaos": "processes killed under load",
     "cache": "repeated traffic with the cache and without",
     "statistics": "what counting costs",
+    "engines": "compiled models beside their own library",
     "placement": "two hundred models on a worker with room for twenty",
     "soak": "memory over a long load with new versions coming and going",
     "jobs": "a large file beside a plain loop",
