@@ -90,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_rows: Count = 256  # rows that one call of a model takes
     max_loaded_versions: Count = 20  # versions that one predict worker keeps warm
     max_hosts_per_version: Count = 16  # processes of one version on one predict worker
+    idle_cores_for_host: Annotated[float, Meta(ge=0)] = 0.5  # without so many a busy version gets no more
     model_memory_bytes: Annotated[int, Meta(ge=0)] = 0  # of one worker's models; 0: 60 % of what there is
     loading_at_once: Count = 2  # models that one predict worker opens side by side
     max_pinned_replicas: Count = 8  # sum of min_replicas over the models of one tenant

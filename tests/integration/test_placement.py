@@ -121,7 +121,7 @@ async def clients(predictor, caller):
 
 
 async def test_a_busy_version_gets_another_host(predict_workers, uploads, clients):
-    worker = await predict_workers.start(max_batch_rows=1)
+    worker = await predict_workers.start(max_batch_rows=1, idle_cores_for_host=0)
     await uploads.add("slow", by_value(Slow))
     assert len(hosts_of(worker)) == 1
 
@@ -133,7 +133,7 @@ async def test_a_busy_version_gets_another_host(predict_workers, uploads, client
 async def test_the_owner_bounds_how_many_hosts_a_version_gets(
     predict_workers, uploads, clients, tune, spread
 ):
-    worker = await predict_workers.start(max_batch_rows=1)
+    worker = await predict_workers.start(max_batch_rows=1, idle_cores_for_host=0)
     version = await uploads.add("slow", by_value(Slow))
     await tune(version, max_replicas=1)
 
@@ -146,7 +146,7 @@ async def test_the_owner_bounds_how_many_hosts_a_version_gets(
 
 async def test_a_worker_that_cannot_do_more_has_another_one_help(predict_workers, uploads, clients, spread):
     for _ in range(2):
-        await predict_workers.start(max_batch_rows=1, max_hosts_per_version=1)
+        await predict_workers.start(max_batch_rows=1, max_hosts_per_version=1, idle_cores_for_host=0)
     version = await uploads.add("slow", by_value(Slow))
     assert len(await spread(version.id)) == 1
 

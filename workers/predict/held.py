@@ -67,9 +67,11 @@ class Held:
 
     async def stop(self) -> None:
         """Answer what was taken, and end the processes."""
-        await self.served.stop()
-        for host in self._hosts:
-            host.kill()  # one that was still being loaded, too
+        try:
+            await self.served.stop()
+        finally:
+            for host in self._hosts:
+                host.kill()  # one that was still being loaded, too
 
     def standing(self, *, pinned: bool) -> Standing:
         """How it stands beside the others, should one have to go."""

@@ -19,7 +19,6 @@ from workers.predict.scaling import Bounds, Load, Step
 from workers.predict.sharing import hosts_elsewhere, missing_here, yields
 from workers.predict.shelf import Shelf
 
-ENOUGH_IDLE_CORES = 0.5  # for one more host to compute something
 KEPT_FREE = 1  # places that pins never take, so that other versions can still be loaded
 
 Errand = Callable[[UUID], Awaitable[None]]
@@ -55,7 +54,7 @@ class Placement:
             living: the newest state of every worker, this one included.
             me: the id of this worker.
         """
-        idle_cores = self._idle_cores.measure() >= ENOUGH_IDLE_CORES
+        idle_cores = self._idle_cores.measure() >= self._settings.idle_cores_for_host
         self._shelf.pinned = frozenset(self.pins)
         for version_id in missing_here(self.pins, living, me):
             self._change(self._hold, version_id)

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 ROOM_WITHIN_S = FIRST_ANSWER_WITHIN_S + 1.0  # by then whatever was just loaded may go, too
 LOOK_PAUSE_S = 0.05
-LEAVING_WITHIN_S = 1.0  # a version that is let go and still computes gives its place all the same
+LEAVING_WITHIN_S = 1.0  # a version that is let go and still computes gives its memory all the same
 
 
 class NoRoom(TransientError):
@@ -60,6 +60,7 @@ class Shelf:
         self._held: dict[UUID, Held] = {}
         self._coming: dict[UUID, int] = {}  # with the bytes that each will need, as far as is known
         self._leaving: dict[UUID, asyncio.Task[None]] = {}
+        self._leaving_bytes: dict[UUID, int] = {}
         self._degraded: set[UUID] = set()
 
     def __contains__(self, version_id: UUID) -> bool:
@@ -126,12 +127,7 @@ class Shelf:
 
     async def drop(self, version_id: UUID) -> None:
         """Let go of a version, once what was taken for it is answered."""
-        held = self._held.pop(version_id, None)
-        if held is not None:
-            log.info("let go", version_id=str(version_id))
-            leaving = asyncio.create_task(held.stop())
-            self._leaving[version_id] = leaving
-            leaving.add_done_callback(lambda _: self._leaving.pop(version_id, None))
+        self._let_go(version_id)
         await self._gone(version_id)
 
     async def clear(self) -> None:
@@ -193,8 +189,24 @@ class Shelf:
         if leaving is not None:
             await asyncio.shield(leaving)
 
+    def _let_go(self, version_id: UUID) -> None:
+        held = self._held.pop(version_id, None)
+        if held is not None:
+            log.info("let go", version_id=str(version_id))
+            self._leaving_bytes[version_id] = held.memory_bytes
+            self._leaving[version_id] = leaving = asyncio.create_task(held.stop())
+            leaving.add_done_callback(lambda task: self._forget(version_id, task))
+
+    def _forget(self, version_id: UUID, left: asyncio.Task[None]) -> None:
+        del self._leaving[version_id], self._leaving_bytes[version_id]
+        if not left.cancelled() and left.exception() is not None:
+            log.warning("did not leave in order", version_id=str(version_id), error=str(left.exception()))
+
     async def _find_room(self) -> None:
-        """Let others go until what comes has its place."""
+        """Let others go until what comes has its place.
+
+        Those that go answer what they took meanwhile; only their memory is waited for, and not for long.
+        """
         deadline = time.monotonic() + ROOM_WITHIN_S
         await self._evict()
         while self.free_places() < 0:
@@ -202,6 +214,13 @@ class Shelf:
                 raise NoRoom("every place on this worker is taken by versions that are pinned")
             await asyncio.sleep(LOOK_PAUSE_S)
             await self._evict()
+        if self.memory_bytes() + sum(self._leaving_bytes.values()) > self.memory_budget_bytes:
+            await self._some_left()
+
+    async def _some_left(self) -> None:
+        leaving = list(self._leaving.values())
+        if leaving:
+            await asyncio.wait(leaving, timeout=LEAVING_WITHIN_S)
 
     async def _evict(self) -> None:
         now = time.monotonic()
@@ -210,7 +229,7 @@ class Shelf:
         if len(self._held) + len(self._coming) == 1:
             too_large = 0  # there is nobody to make room for
         going = victims(standings, places=-self.free_places(), memory_bytes=too_large, now=now)
+        for version_id in going:
+            self._let_go(version_id)
         if going:
-            drops = [asyncio.create_task(self.drop(version_id)) for version_id in going]
-            await asyncio.wait(drops, timeout=LEAVING_WITHIN_S)
             await self._announce()
