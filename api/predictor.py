@@ -151,7 +151,7 @@ class Predictor:
             body = await _read_aside(route, question)
         except CallerError:
             number = asked_version(question.body)
-            if number in (None, route.version.number):
+            if not number or number == route.version.number:
                 raise
         else:
             number = body.version

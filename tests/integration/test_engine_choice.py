@@ -16,6 +16,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+from shared.catalog.model_settings import ModelSettings
 from shared.catalog.verdict import Engine, engine_to_load
 from tests.fixtures.training import churn_rows, saved
 from workers.hosting.call import PredictCall
@@ -66,7 +67,7 @@ def logistic(**state) -> LogisticRegression:
 
 @pytest.fixture
 def version_host(host_template, storage, settings):
-    """A version's host as a predict worker has it: `await version_host(content, accelerate=...)`."""
+    """A version's host as a predict worker has it: `await version_host(content, settings=...)`."""
     hosts: list[VersionHost] = []
 
     async def made(content: bytes, **options) -> VersionHost:
@@ -86,7 +87,7 @@ def version_host(host_template, storage, settings):
 
 
 async def labels_of(host: VersionHost) -> list:
-    return (await host.predict(PredictCall(rows=len(X), matrix=[X.tobytes()]))).outputs["label"]
+    return (await host.submit(PredictCall(rows=len(X), matrix=[X.tobytes()]), timeout_s=30)).outputs["label"]
 
 
 async def test_a_verdict_tells_the_engine_and_what_was_seen_of_it(version_host):
@@ -105,7 +106,7 @@ async def test_a_verdict_tells_the_engine_and_what_was_seen_of_it(version_host):
 
 
 async def test_engines_can_be_switched_off(version_host):
-    host = await version_host(by_value(logistic()), accelerate=False)
+    host = await version_host(by_value(logistic()), settings=ModelSettings(accelerate=False))
 
     verdict = await host.validate()
 

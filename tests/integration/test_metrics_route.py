@@ -24,6 +24,7 @@ from shared.metrics.publisher import MetricsPublisher
 from shared.metrics.totals import totals
 from shared.settings import Settings
 from tests.fixtures.api import Upload
+from tests.fixtures.predictions import ask
 from tests.fixtures.processes import started
 
 TOKEN = "only Prometheus knows it"
@@ -225,7 +226,7 @@ async def test_killing_a_worker_takes_nothing_from_the_totals(
     [template] = psutil.Process(worker.popen.pid).children()
     for host in template.children():
         host.kill()
-    await predictor.predict(caller, "iris", [[1.0]])
+    await ask(predictor, caller, "iris", [[1.0]])
 
     async def look() -> Samples:
         families = totals(await board.read())

@@ -18,6 +18,7 @@ from shared.catalog.tables import ModelRow
 from shared.ids import new_id
 from shared.predictions.errors import PredictionTimeout
 from shared.predictions.placement import Heartbeats, WishesForMore, ask_to_load
+from tests.fixtures.predictions import ask
 
 WITHIN_S = 60  # other work may keep the machine busy
 
@@ -112,7 +113,7 @@ async def clients(predictor, caller):
     def begin(model: str, count: int) -> None:
         async def client() -> None:
             while True:
-                await predictor.predict(caller, model, [[0.0]], deadline_s=30)
+                await ask(predictor, caller, model, [[0.0]], deadline_s=30)
 
         tasks.extend(asyncio.create_task(client()) for _ in range(count))
 
@@ -224,8 +225,8 @@ async def test_a_pinned_version_never_makes_room_for_another(
     await asyncio.sleep(1)
 
     for label in (2, 3, 2, 3):
-        answer = await predictor.predict(caller, f"other{label}", [[0.0]], deadline_s=30)
-        assert answer.reply.outputs == {"label": [label]}
+        answer = await ask(predictor, caller, f"other{label}", [[0.0]], deadline_s=30)
+        assert answer == {"label": [label]}
 
     assert await spread(pinned.id)
 
@@ -241,8 +242,8 @@ async def test_versions_leave_when_their_memory_is_more_than_allowed(
     [state] = await until(lambda: _within_budget(heartbeats))
     assert state.memory_bytes > 50_000_000
     for number in range(4):
-        answer = await predictor.predict(caller, f"large{number}", [[0.0]], deadline_s=30)
-        assert answer.reply.outputs == {"label": [0]}
+        answer = await ask(predictor, caller, f"large{number}", [[0.0]], deadline_s=30)
+        assert answer == {"label": [0]}
 
 
 async def test_many_more_models_than_places_all_answer(predict_workers, uploads, predictor, caller):
@@ -251,12 +252,13 @@ async def test_many_more_models_than_places_all_answer(predict_workers, uploads,
         for copy in range(3):
             await uploads.add(f"m{label}{copy}", constant(label))
 
-    async def ask(label: int, copy: int) -> bool:
-        answer = await predictor.predict(caller, f"m{label}{copy}", [[0.0]], deadline_s=30)
-        return answer.reply.outputs == {"label": [label]}
+    async def is_answered(label: int, copy: int) -> bool:
+        return await ask(predictor, caller, f"m{label}{copy}", [[0.0]], deadline_s=30) == {"label": [label]}
 
     for _ in range(2):
-        answers = await asyncio.gather(*(ask(label, copy) for label in range(1, 5) for copy in range(3)))
+        answers = await asyncio.gather(
+            *(is_answered(label, copy) for label in range(1, 5) for copy in range(3))
+        )
         assert all(answers)
     await until(lambda: len(hosts_of(worker)) <= 3)
 
@@ -287,12 +289,12 @@ async def test_other_settings_are_followed_without_an_interruption(
 async def test_a_model_has_a_time_limit_of_its_own(predict_workers, uploads, predictor, caller, tune):
     await predict_workers.start()
     version = await uploads.add("slow", by_value(Slow))
-    await predictor.predict(caller, "slow", [[0.0]])
+    await ask(predictor, caller, "slow", [[0.0]])
     await tune(version, call_timeout_ms=10)
 
     async def is_cut_off() -> bool:
         try:
-            await predictor.predict(caller, "slow", [[0.0]], deadline_s=10)
+            await ask(predictor, caller, "slow", [[0.0]], deadline_s=10)
         except PredictionTimeout as error:
             return "0.01 s" in str(error)
         return False
