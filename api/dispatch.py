@@ -45,8 +45,10 @@ class Dispatch:
         if flight.landed:
             return
         flight.landed = True
-        if flight.asked is not None and not (flight.key and self._leading.get(flight.key)):
-            self._queue.withdraw(flight.asked)
+        asked = flight.asked
+        flight.let_go()
+        if asked is not None and not (flight.key and self._leading.get(flight.key)):
+            self._queue.withdraw(asked)
 
     def _compute(
         self, flight: Flight, *, limits: bool, on_end: Callable[[Flight], None] | None = None

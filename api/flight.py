@@ -98,7 +98,17 @@ class Flight:
         """It has its reply, or its error: tell, unless nobody waits any more."""
         if not self.landed:
             self.landed = True
-            self.on_end(self)
+            on_end = self.on_end
+            self.let_go()
+            on_end(self)
+
+    def let_go(self) -> None:
+        """Forget who waits. A cycle of references would be left to the garbage collector's pauses."""
+        self.on_end, self.asked = _nobody_waits, None
 
 
 OnLanded = Callable[[Flight], None]
+
+
+def _nobody_waits(flight: Flight) -> None:
+    raise RuntimeError(f"a flight for {flight.question.model!r} landed twice")

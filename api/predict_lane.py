@@ -34,25 +34,28 @@ class LaneRequest:
     Attributes:
         id: by which logs and its answer call it.
         body: what has come of it.
-        flight: what it became; None until it was sent.
+        begun: its body is complete.
+        flight: what it became, while that is under way.
         response_complete, disconnected, keep_alive, message_event: uvicorn looks at these.
     """
 
     __slots__ = (
+        "begun",
         "body",
         "disconnected",
         "flight",
         "id",
         "keep_alive",
         "message_event",
+        "path",
         "response_complete",
     )
 
     def __init__(self, request_id: str, *, keep_alive: bool) -> None:
         self.id, self.keep_alive = request_id, keep_alive
-        self.body = b""
+        self.path, self.body = "", b""
         self.flight: Flight | None = None
-        self.response_complete = self.disconnected = False
+        self.begun = self.response_complete = self.disconnected = False
         self.message_event = asyncio.Event()
 
 
@@ -79,7 +82,7 @@ class PredictLane(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Gather the body."""
         request = self._request
-        if request is not None and request.flight is None:
+        if request is not None and not request.begun:
             request.body += body
         else:
             super().on_body(body)
@@ -87,7 +90,7 @@ class PredictLane(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Send the request, or let it go the ordinary way."""
         request = self._request
-        if request is None or request.flight is not None:
+        if request is None or request.begun:
             super().on_message_complete()
         elif not self._begin(request):
             self._leave_lane(request)
@@ -95,17 +98,20 @@ class PredictLane(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """A client that leaves frees its place."""
         request = self._request
-        if request is not None and request.flight is not None and not request.response_complete:
+        if request is not None and request.flight is not None:
             self.route.abandon(request.flight)
         super().connection_lost(exc)
 
     def _may_take_lane(self) -> bool:
-        if not self.url.startswith(_PREFIX) or b"%" in self.url or self.parser.get_method() != b"POST":
+        parser = self.parser
+        if not self.url.startswith(_PREFIX) or b"%" in self.url or parser.get_method() != b"POST":
+            return False
+        if parser.get_http_version() != "1.1":
             return False
         before: RequestResponseCycle | LaneRequest | None = self.cycle
         if before is not None and not before.response_complete:
             return False  # a pipelined request waits for its turn
-        return not (self.expect_100_continue or self.parser.should_upgrade() or self._is_large())
+        return not (self.expect_100_continue or parser.should_upgrade() or self._is_large())
 
     def _is_large(self) -> bool:
         for name, value in self.headers:
@@ -116,13 +122,17 @@ class PredictLane(HttpToolsProtocol):
     def _begin(self, request: LaneRequest) -> bool:
         """Send the request, or answer it at once; False if it must go the ordinary way."""
         url = httptools.parse_url(self.url)
-        path, query = url.path.decode("ascii"), url.query or b""
+        request.begun, request.path = True, url.path.decode("ascii")
         try:
             request.flight = self.route.begin(
-                path, query, self.headers, request.body, on_end=lambda flight: self._end(request, flight)
+                request.path,
+                url.query or b"",
+                self.headers,
+                request.body,
+                on_end=lambda flight: self._end(request, flight),
             )
         except TransientError as error:
-            self._answer(request, *problem_answer(error, path=path, request_id=request.id))
+            self._answer(request, *problem_answer(error, path=request.path, request_id=request.id))
             return True
         return request.flight is not None
 
@@ -140,14 +150,15 @@ class PredictLane(HttpToolsProtocol):
         if flight.error is None:
             self._answer(request, *answer_of(flight))
         else:
-            path = self.url.decode("ascii")
-            self._answer(request, *problem_answer(flight.error, path=path, request_id=request.id))
+            problem = problem_answer(flight.error, path=request.path, request_id=request.id)
+            self._answer(request, *problem)
 
     def _answer(self, request: LaneRequest, status: int, fields: Fields, body: bytes) -> None:
         """Write the whole answer, and let the next request come."""
         fields = [*self.server_state.default_headers, *fields]
         self.transport.write(_written(status, fields, body, request.id, keep_alive=request.keep_alive))
         request.response_complete = True
+        request.flight = None
         if not request.keep_alive:
             self.transport.close()
         self.on_response_complete()

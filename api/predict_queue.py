@@ -93,6 +93,11 @@ class Asked:
         self.error: PlatformError | None = None
         self.timer: asyncio.TimerHandle
 
+    def let_go(self) -> None:
+        """Forget who waits. A cycle of references would be left to the garbage collector's pauses."""
+        self.on_end, self.on_slow = _nobody_waits, None
+        del self.timer
+
     def packed(self, now: float) -> bytes:
         """In the form that travels: what is left of the deadline instead of a time of this machine."""
         budget_ms = int((self.deadline - now) * 1000)
@@ -157,7 +162,9 @@ class PredictQueue:
         """It has its reply, or an error."""
         if not asked.ended:
             self._let_go(asked)
-            asked.on_end(asked)
+            on_end = asked.on_end
+            asked.let_go()
+            on_end(asked)
 
     def _fail(self, asked: Asked, error: PlatformError) -> None:
         asked.error = error
@@ -276,6 +283,10 @@ def _entries(outbox: list[Asked]) -> Iterator[list[Asked]]:
         entries.setdefault(key, []).append(asked)
         rows[key] += asked.rows
     yield from entries.values()
+
+
+def _nobody_waits(asked: Asked) -> None:
+    raise RuntimeError(f"request {asked.id} ended twice")
 
 
 def _ignore(told: Any) -> None:

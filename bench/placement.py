@@ -18,7 +18,8 @@ import httpx
 import joblib
 from sklearn.dummy import DummyClassifier
 
-from bench.running_platform import Platform, answered, running_platform
+from bench.running_platform import running_platform
+from bench.tenant import Tenant, answered
 
 UPLOADS_AT_ONCE = 4
 
@@ -32,13 +33,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    with running_platform(log_level="warning", max_loaded_versions=str(arguments.places)) as platform:
+    with running_platform(max_loaded_versions=str(arguments.places), upload_per_minute="0") as platform:
+        tenant = platform.tenant()
         started = time.monotonic()
-        names = _upload_all(platform, arguments.models)
+        names = _upload_all(tenant, arguments.models)
         print(f"{len(names)} models uploaded and judged in {time.monotonic() - started:.1f} s.\n")
         hot, cold = names[: arguments.hot], names[arguments.hot :]
-        alone = _measured(platform, hot, [], arguments)
-        beside = _measured(platform, hot, cold, arguments)
+        alone = _measured(tenant, hot, [], arguments)
+        beside = _measured(tenant, hot, cold, arguments)
         _print_table({"hot, alone": alone[0], "hot, beside cold": beside[0], "cold": beside[1]})
 
 
@@ -58,7 +60,7 @@ class Asked:
             self.wrong.append(answer.text)
 
 
-def _upload_all(platform: Platform, count: int) -> list[str]:
+def _upload_all(tenant: Tenant, count: int) -> list[str]:
     """Models of which each answers its own number."""
     names = [f"model{number}" for number in range(count)]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
@@ -66,18 +68,16 @@ def _upload_all(platform: Platform, count: int) -> list[str]:
         def upload(number: int) -> None:
             path = Path(folder) / f"{number}.joblib"
             joblib.dump(DummyClassifier(strategy="constant", constant=number).fit([[0.0]], [number]), path)
-            platform.upload(path, name=names[number])
+            tenant.upload(path, name=names[number])
 
         list(pool.map(upload, range(count)))
     return names
 
 
-def _measured(
-    platform: Platform, hot: list[str], cold: list[str], arguments: Namespace
-) -> tuple[Asked, Asked]:
+def _measured(tenant: Tenant, hot: list[str], cold: list[str], arguments: Namespace) -> tuple[Asked, Asked]:
     ends = time.monotonic() + arguments.seconds
-    with _in_background(lambda asked: _ask_again_and_again(platform, hot, asked, until=ends)) as hot_asked:
-        cold_asked = _ask_in_turns(platform, cold, rate=arguments.rate, until=ends)
+    with _in_background(lambda asked: _ask_again_and_again(tenant, hot, asked, until=ends)) as hot_asked:
+        cold_asked = _ask_in_turns(tenant, cold, rate=arguments.rate, until=ends)
     return hot_asked, cold_asked
 
 
@@ -90,19 +90,19 @@ def _in_background(work: Callable[[Asked], None]) -> Iterator[Asked]:
     thread.join()
 
 
-def _ask_again_and_again(platform: Platform, names: list[str], asked: Asked, *, until: float) -> None:
+def _ask_again_and_again(tenant: Tenant, names: list[str], asked: Asked, *, until: float) -> None:
     """About 100 requests a second, one after the other."""
-    with _client(platform) as client:
+    with _client(tenant) as client:
         while time.monotonic() < until:
             for name in names:
                 asked.ask(client, name)
                 time.sleep(0.01)
 
 
-def _ask_in_turns(platform: Platform, names: list[str], *, rate: float, until: float) -> Asked:
+def _ask_in_turns(tenant: Tenant, names: list[str], *, rate: float, until: float) -> Asked:
     """Requests at a fixed rate, whether or not the ones before were answered."""
     asked, turn = Asked(), 0
-    with _client(platform) as client, ThreadPoolExecutor(64) as pool:
+    with _client(tenant) as client, ThreadPoolExecutor(64) as pool:
         while names and time.monotonic() < until:
             pool.submit(asked.ask, client, names[turn % len(names)])
             turn += 1
@@ -111,12 +111,10 @@ def _ask_in_turns(platform: Platform, names: list[str], *, rate: float, until: f
 
 
 @contextmanager
-def _client(platform: Platform) -> Iterator[httpx.Client]:
-    headers = {"Authorization": platform.client.headers["Authorization"]}
+def _client(tenant: Tenant) -> Iterator[httpx.Client]:
+    headers = tenant.key | {"Cache-Control": "no-cache"}
     limits = httpx.Limits(max_connections=64)
-    with httpx.Client(
-        base_url=platform.client.base_url, headers=headers, timeout=60, limits=limits
-    ) as client:
+    with httpx.Client(base_url=tenant.client.base_url, headers=headers, timeout=60, limits=limits) as client:
         answered(client.get("/models?limit=1"))
         yield client
 
