@@ -110,7 +110,8 @@ def serve(settings: Settings, server_socket: socket.socket) -> None:
 
 def run(settings: Settings) -> None:
     """Serve with as many processes as the settings say."""
-    sockets = listen(settings.host, settings.port, processes=settings.api_processes)
+    processes = settings.api_processes or max(1, (os.cpu_count() or 1) // 2)  # workers want the other half
+    sockets = listen(settings.host, settings.port, processes=processes)
     if len(sockets) == 1:
         serve(settings, sockets[0])
     else:

@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Who may reach it
     environment: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
-    api_processes: Annotated[int, Meta(ge=1, le=256)] = 2  # that answer HTTP on the port, side by side
+    api_processes: Annotated[int, Meta(ge=0, le=256)] = 0  # that answer HTTP; 0: one for every two cores
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     public_url: str = ""  # how clients reach the API, for absolute links; empty: http://host:port
     allow_private_webhooks: bool = False  # deliveries to loopback and private addresses
