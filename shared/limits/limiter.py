@@ -14,8 +14,13 @@ from shared.errors import Unavailable
 from shared.limits.decision import Decision, Standing
 from shared.limits.gcra import NOW_US_LUA, TAKE_LUA
 from shared.limits.policy import Limit
+from shared.metrics.registry import counter
 
 log = structlog.get_logger()
+
+_failed_open = counter(
+    "modelyard_rate_limit_failed_open_total", "Requests that passed uncounted, as Redis did not answer."
+)
 
 _MOST_TOGETHER = 256  # requests that one script counts: it holds up all of Redis meanwhile
 
@@ -104,6 +109,7 @@ class RateLimiter:
             if fail_closed:
                 raise Unavailable("requests of this kind cannot be counted now; try again") from None
             self.failed_open += 1
+            _failed_open.inc()
             return Decision(allowed=True)
 
     async def close(self) -> None:

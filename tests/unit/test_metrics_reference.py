@@ -15,7 +15,12 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
 
 @pytest.fixture
 def told() -> set[str]:
-    for module in ("api.http_metrics", "shared.analytics.recorder", "workers.predict.metrics"):
+    for module in (
+        "api.http_metrics",
+        "shared.analytics.recorder",
+        "shared.limits.limiter",
+        "workers.predict.metrics",
+    ):
         importlib.import_module(module)
     families = [*registry.families(), *ProcessMetrics("api").families(), *Overall().families()]
     return {family.name for family in families}
