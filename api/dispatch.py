@@ -14,6 +14,11 @@ from shared.predictions.cache_key import canonical
 from shared.predictions.errors import failure_to_error
 
 
+CACHED_ROWS_BYTES = 64 * 1024  # more rows than that nobody asks twice, and a digest of them takes time
+
+_BYPASSED = [forwarded_header("bypass")]
+
+
 class NotCached(DeadlineExceeded):
     """The request wants a stored reply or none (RFC 9111, only-if-cached), and there is none."""
 
@@ -33,7 +38,8 @@ class Dispatch:
         Raises:
             TooManyRows, ModelBusy: it may not wait; it was not sent.
         """
-        if not flight.route.cache_ttl_ms:
+        if not flight.route.cache_ttl_ms or len(flight.body.rows.body) > CACHED_ROWS_BYTES:
+            flight.cache_headers = _BYPASSED
             self._compute(flight, limits=True)
         elif flight.question.cache_control.no_cache:
             self._compute_anew(flight)
