@@ -13,7 +13,6 @@ from shared.errors import DeadlineExceeded, PlatformError
 from shared.predictions.cache_key import canonical
 from shared.predictions.errors import failure_to_error
 
-
 CACHED_ROWS_BYTES = 64 * 1024  # more rows than that nobody asks twice, and a digest of them takes time
 
 _BYPASSED = [forwarded_header("bypass")]
