@@ -213,6 +213,9 @@ class PredictQueue:
         """Redis has counted and queued: the first of the entry, or all."""
         if isinstance(told, RedisConnectionError):
             return  # whatever waits is sent again with the next connection
+        if isinstance(told, Exception) and str(told).startswith("NOSCRIPT"):
+            self._begin_writing()  # somebody has flushed Redis's scripts
+            return
         if isinstance(told, Exception):
             log.error("requests not queued", error=str(told))
             for asked in entry:

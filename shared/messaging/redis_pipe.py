@@ -189,6 +189,7 @@ def _greeting(address: dict[str, Any]) -> list[tuple[Any, ...]]:
         commands.append(("AUTH", *user, address["password"]))
     if address.get("db"):
         commands.append(("SELECT", address["db"]))
+    commands.append(("PING",))  # refused while Redis still loads its data
     return commands
 
 
