@@ -1,10 +1,11 @@
 """Opens what handlers need when the process starts, and closes it when it ends."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
 from litestar import Litestar
+from litestar.datastructures import State
 
 from api.credentials import Credentials
 from api.predictor import Predictor
@@ -36,49 +37,67 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
 
     @asynccontextmanager
     async def opened(app: Litestar) -> AsyncIterator[None]:
-        state = app.state
-        state.database = Database(settings.database_url)
-        state.redis = connect_redis(settings.redis_url)
-        state.storage = Storage(settings.storage_url)
-        state.messenger = Messenger(connect_broker(settings))
-        state.passwords = PasswordHasher()
-        state.accounts = Accounts(settings, state.database, passwords=state.passwords, tokens=tokens)
-        state.credentials = Credentials(settings, state.database, tokens)
-        state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)
-        key_news = follow_keys(state.redis, state.credentials)
-        state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
-        state.catalog_news = CatalogNews(state.redis)
-        state.catalog = Catalog(state.database, state.redis, storage=state.storage, news=state.catalog_news)
-        state.recorder = Recorder(settings, state.database)
-        state.metrics = Exchange(state.redis)
-        publisher = MetricsPublisher(state.redis, "api", sources=[state.recorder.families])
-        state.predictor = Predictor(settings, state.database, state.redis, recorder=state.recorder)
-        state.predict_route.open(state.predictor, state.credentials)
-        heartbeats = Heartbeats(state.redis, heartbeat_s=settings.worker_heartbeat_s)
-        state.promotions = Promotions(state.catalog, state.redis, heartbeats=heartbeats)
-        state.readiness = Readiness(state.database, state.redis, heartbeats=heartbeats)
-        state.catalog_news.on_model_change(_forget_routes(state.predictor))
-        try:
-            key_news.start()
-            state.catalog_news.start()
-            await state.recorder.start()
-            await publisher.start()
-            await state.predictor.start()
+        async with AsyncExitStack() as closing:  # the last that was opened is closed first
+            _connect(app.state, settings, closing)
+            _open_accounts(app.state, settings, tokens, closing)
+            _open_catalog(app.state, settings, closing)
+            await _open_predictions(app.state, settings, closing)
             yield
-        finally:
-            await state.predictor.close()
-            await state.recorder.close()
-            await publisher.close()
-            await state.catalog_news.close()
-            await key_news.close()
-            await state.credentials.close()
-            await state.rate_limiter.close()
-            state.passwords.close()
-            state.messenger.close()
-            await state.redis.aclose()
-            await state.database.close()
 
     return opened
+
+
+def _connect(state: State, settings: Settings, closing: AsyncExitStack) -> None:
+    """The servers behind it all."""
+    state.database = Database(settings.database_url)
+    closing.push_async_callback(state.database.close)
+    state.redis = connect_redis(settings.redis_url)
+    closing.push_async_callback(state.redis.aclose)
+    state.storage = Storage(settings.storage_url)
+    state.messenger = Messenger(connect_broker(settings))
+    closing.callback(state.messenger.close)
+
+
+def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closing: AsyncExitStack) -> None:
+    """Who may do what, and how often."""
+    state.passwords = PasswordHasher()
+    closing.callback(state.passwords.close)
+    state.accounts = Accounts(settings, state.database, passwords=state.passwords, tokens=tokens)
+    state.credentials = Credentials(settings, state.database, tokens)
+    closing.push_async_callback(state.credentials.close)
+    state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)
+    state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
+    closing.push_async_callback(state.rate_limiter.close)
+    key_news = follow_keys(state.redis, state.credentials)
+    closing.push_async_callback(key_news.close)
+    key_news.start()
+
+
+def _open_catalog(state: State, settings: Settings, closing: AsyncExitStack) -> None:
+    """Models, and who holds them."""
+    heartbeats = Heartbeats(state.redis, heartbeat_s=settings.worker_heartbeat_s)
+    state.readiness = Readiness(state.database, state.redis, heartbeats=heartbeats)
+    state.catalog_news = CatalogNews(state.redis)
+    closing.push_async_callback(state.catalog_news.close)
+    state.catalog = Catalog(state.database, state.redis, storage=state.storage, news=state.catalog_news)
+    state.promotions = Promotions(state.catalog, state.redis, heartbeats=heartbeats)
+    state.catalog_news.start()
+
+
+async def _open_predictions(state: State, settings: Settings, closing: AsyncExitStack) -> None:
+    """The real-time path, and what it counts."""
+    state.metrics = Exchange(state.redis)
+    state.recorder = Recorder(settings, state.database)
+    publisher = MetricsPublisher(state.redis, "api", sources=[state.recorder.families])
+    closing.push_async_callback(publisher.close)
+    closing.push_async_callback(state.recorder.close)
+    state.predictor = Predictor(settings, state.database, state.redis, recorder=state.recorder)
+    closing.push_async_callback(state.predictor.close)
+    state.predict_route.open(state.predictor, state.credentials)
+    state.catalog_news.on_model_change(_forget_routes(state.predictor))
+    await state.recorder.start()
+    await publisher.start()
+    await state.predictor.start()
 
 
 def _forget_routes(predictor: Predictor) -> Callable[[UUID | None], None]:
