@@ -24,6 +24,7 @@ from shared.settings import Settings
 FINISH_WITHIN_S = 30  # what requests in flight get, once nobody new is let in
 BACKLOG = 2048  # connections that wait to be accepted
 GC_THRESHOLD = 20_000  # objects made since the last collection; 700 is Python's
+SAME_WORD_S = 0.5  # a SIGTERM so soon after another: our parent had it too, and passed it on
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection, so that they close it, not we
 
 
@@ -39,15 +40,18 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: Litestar, *, drain_s: float) -> None:
         super().__init__(config)
         self._app, self._drain_s = app, drain_s
-        self._stop_at = math.inf  # monotonic seconds
+        self._told_at = self._stop_at = math.inf  # monotonic seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
         """SIGTERM drains first; SIGINT, and a second SIGTERM, stop at once."""
         readiness = self._app.state.get("readiness")  # not there while the process starts
-        if sig == signal.SIGTERM and readiness is not None and not readiness.draining:
+        now = time.monotonic()
+        if sig != signal.SIGTERM or readiness is None:
+            self.should_exit = True
+        elif not readiness.draining:
             readiness.draining = True
-            self._stop_at = time.monotonic() + self._drain_s
-        else:
+            self._told_at, self._stop_at = now, now + self._drain_s
+        elif now - self._told_at > SAME_WORD_S:
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
