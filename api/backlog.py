@@ -15,6 +15,7 @@ from shared.settings import Settings
 MEMORY_S = 2.0  # what was answered longer ago counts little for the rate
 TRUSTED_AFTER_S = 0.25  # of being busy without a pause: before that, the rate says little
 DEADLINE_SHARE = 0.8  # of a request's time that may go by in the queue
+LONGEST_WAIT_S = 60.0  # that is reckoned with: a version that answers nothing may be back at any time
 
 
 class _Drain:
@@ -43,7 +44,8 @@ class _Drain:
         """How long a row that comes now would wait; 0 where that is not known."""
         if not self.rows or now - self.busy_since < TRUSTED_AFTER_S or not self.rows_answered:
             return 0.0
-        return self.rows * (self.busy_s + now - self.changed_at) / self.rows_answered
+        wait_s = self.rows * (self.busy_s + now - self.changed_at) / self.rows_answered
+        return min(wait_s, LONGEST_WAIT_S)
 
 
 class Backlog:
