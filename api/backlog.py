@@ -73,13 +73,11 @@ class Backlog:
         Raises:
             ModelBusy: it would wait too long, or its tenant has its share of what may wait.
         """
-        now = time.monotonic()
-        if self._total >= self._most_requests // 2 and self._requests[tenant_id] >= self._share():
-            raise ModelBusy("too many of your requests wait already", retry_after_s=1)
+        self._check_share(tenant_id)
         drain = self._drains.get(version_id)
         if drain is None:
             return
-        wait_s = drain.wait_s(now)
+        wait_s = drain.wait_s(time.monotonic())
         most_s = min(self._most_s, DEADLINE_SHARE * left_s)
         if wait_s > most_s:
             text = f"a request would wait {wait_s:.1f} s for this model"
@@ -119,6 +117,11 @@ class Backlog:
             if not drain.rows and drain.changed_at < oldest:
                 del self._drains[version_id]
 
-    def _share(self) -> int:
-        """What each tenant of those who wait may have waiting."""
-        return self._most_requests // (2 * max(1, len(self._requests)))
+    def _check_share(self, tenant_id: UUID) -> None:
+        """Half of what may wait is for whoever comes; the other half is shared by the tenants who wait."""
+        if self._total >= self._most_requests:
+            raise ModelBusy("too many requests wait already", retry_after_s=1)
+        half = self._most_requests // 2
+        share = max(1, half // max(1, len(self._requests)))
+        if self._total >= half and self._requests.get(tenant_id, 0) >= share:
+            raise ModelBusy("too many of your requests wait already", retry_after_s=1)

@@ -198,6 +198,31 @@ def test_tenants_share_what_may_wait(clock):  # noqa: ARG001  nothing goes by
         backlog.check(BOB, IRIS, left_s=60)
 
 
+def test_tenants_with_nothing_waiting_take_nobodys_share():
+    backlog = bounded(max_pending_requests=40)
+    for _ in range(20):
+        backlog.enter(ADA, IRIS, 1)
+
+    for _ in range(100):  # they look, and what they send does not fit the model
+        backlog.check(uuid4(), IRIS, left_s=60)
+
+    backlog.check(BOB, IRIS, left_s=60)
+    backlog.enter(BOB, IRIS, 1)
+    backlog.check(BOB, IRIS, left_s=60)
+
+
+def test_no_number_of_tenants_can_have_more_waiting_than_the_process_allows():
+    backlog = bounded(max_pending_requests=40)
+
+    for _ in range(40):
+        tenant = uuid4()
+        backlog.check(tenant, IRIS, left_s=60)
+        backlog.enter(tenant, IRIS, 1)
+
+    with pytest.raises(ModelBusy, match="too many requests wait"):
+        backlog.check(uuid4(), IRIS, left_s=60)
+
+
 def test_it_knows_which_versions_are_waited_for(clock):
     backlog = bounded()
     backlog.enter(ADA, IRIS, 1)
