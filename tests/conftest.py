@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.models",
     "tests.fixtures.predictions",
+    "tests.fixtures.serving",
     "tests.fixtures.jobs",
     "tests.fixtures.webhooks",
 ]
