@@ -7,10 +7,12 @@ once is answered from callbacks; every other, and every one that is wrong, goes 
 """
 
 import asyncio
+from collections.abc import Sized
 from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.flight import Flight
@@ -59,10 +61,30 @@ class LaneRequest:
         self.message_event = asyncio.Event()
 
 
+class _Flow(FlowControl):
+    """Reads nothing more while requests wait for their turn.
+
+    Uvicorn's own reads on with every answer: a client that sends faster than it is answered fills the memory.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:  # what they consist of has come already
+            super().resume_reading()
+
+
 class PredictLane(HttpToolsProtocol):
     """Uvicorn's protocol with a lane beside it."""
 
     route: PredictRoute  # of the process
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Somebody has connected."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
 
     @property
     def _request(self) -> LaneRequest | None:
@@ -111,6 +133,8 @@ class PredictLane(HttpToolsProtocol):
         before: RequestResponseCycle | LaneRequest | None = self.cycle
         if before is not None and not before.response_complete:
             return False  # a pipelined request waits for its turn
+        if self.flow.write_paused:
+            return False  # a client that does not read its answers waits for itself, which the lane cannot
         return not (self.expect_100_continue or parser.should_upgrade() or self._is_large())
 
     def _is_large(self) -> bool:

@@ -6,9 +6,13 @@ from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from itertools import count
 
+import psutil
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from tests.fixtures.napping import napping_model, row
+
+MIB = 1024 * 1024
 
 numbers = count(1)  # a row that was never asked is in no cache
 
@@ -359,3 +363,39 @@ async def test_a_request_in_the_lane_is_answered_before_the_process_stops(servin
     assert (answer.status, answer.json()["prediction"]) == (200, number)
     assert answer.headers["connection"] == "close"
     assert await api.process.wait_until_ended() == 0
+
+
+async def test_answers_do_not_pile_up_for_a_client_that_reads_none(warm, serving):
+    wordy = DummyClassifier(strategy="constant", constant="x" * 200).fit([[0.0]], ["x" * 200])
+    await serving.upload("wordy", wordy)
+    line = await warm.connect(receive_bytes=4096)
+    request = warm.post("wordy", b'{"inputs": [' + b",".join([b"[1]"] * 8000) + b"]}")
+    await line.ask(request)
+    process = psutil.Process(warm.process.popen.pid)
+    held = process.memory_info().rss
+
+    for _ in range(60):  # their answers are 97 MB
+        await line.send(request)
+        await asyncio.sleep(0.1)  # so that each is answered before the next comes
+
+    assert process.memory_info().rss - held < 30 * MIB
+    for _ in range(60):
+        assert len((await line.answer()).json()["predictions"]) == 8000
+
+
+async def test_requests_do_not_pile_up_for_a_client_that_sends_too_many(warm, line):
+    request = warm.post("nap", {"inputs": [row(1)] * 2000})
+    await line.ask(request)
+    sent = 0
+
+    async def flood() -> None:
+        nonlocal sent
+        while sent < 3000:  # they are 70 MB
+            await line.send(request)
+            sent += 1
+
+    flooding = asyncio.create_task(flood())
+    await asyncio.wait([flooding], timeout=4)
+    assert not flooding.done()
+
+    assert {len((await line.answer()).json()["predictions"]) for _ in range(3000)} == {2000}
