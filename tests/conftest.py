@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.fixtures.servers",
+    "tests.fixtures.own_redis",
     "tests.fixtures.platform",
     "tests.fixtures.api",
     "tests.fixtures.models",

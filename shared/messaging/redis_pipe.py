@@ -15,7 +15,7 @@ import hiredis
 import structlog
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ Answer = Any  # what Redis said; an exception where that was an error, or where 
 OnAnswer = Callable[[Answer], None]
 
 CONNECT_TIMEOUT_S = 5.0
-RETRY_PAUSE_S = 0.05  # between attempts to reach a Redis that does not answer
+RETRY_PAUSE_S = 0.05  # before another attempt: to reach Redis, or to stay connected to it
 
 # hiredis types the command as a tuple of one.
 pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
@@ -44,7 +44,7 @@ class RedisPipe(asyncio.Protocol):
         self._address: dict[str, Any] = {**parse_url(url)}
         self._silence_s = silence_s
         self._transport: asyncio.Transport | None = None
-        self._reader = hiredis.Reader()
+        self._reader = _new_reader()
         self._awaited: deque[OnAnswer] = deque()
         self._on_message: OnAnswer | None = None
         self._heard_at = 0.0  # monotonic seconds: of the last answer, or of a command that had none before it
@@ -64,12 +64,14 @@ class RedisPipe(asyncio.Protocol):
 
         Raises:
             OSError: nobody listens, or not in time.
-            RedisError: Redis refuses us.
+            RedisError: Redis refuses us, or still reads its data.
         """
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._make_connection()
             for command in _greeting(self._address):
-                await self.call(*command)
+                await self._call(command, self._send)
+        if self._transport is None:
+            raise RedisConnectionError("the connection to Redis was lost at once")
         self._open = True
 
     async def stay_connected(self, on_open: Callable[[], Awaitable[None] | None]) -> None:
@@ -84,27 +86,24 @@ class RedisPipe(asyncio.Protocol):
                 begun = on_open()
                 if begun is not None:
                     await begun
-            except (RedisError, hiredis.HiredisError, OSError) as error:
+            except (RedisError, OSError) as error:
                 self._note_unreachable(error)
                 self.close()
-                await asyncio.sleep(RETRY_PAUSE_S)
-                continue
-            self._reachable = True
-            await self.lost.wait()
+            else:
+                self._reachable = True
+                await self.lost.wait()
+            await asyncio.sleep(RETRY_PAUSE_S)
 
     def post(self, packed: bytes, on_answers: Iterable[OnAnswer]) -> None:
         """Send packed commands; `on_answers` has one callback for each, which must not raise.
 
-        Where the connection is lost, now or before the answer, the callback gets a ConnectionError.
+        Where the connection is lost, now or before the answer, the callback gets a ConnectionError; where
+        Redis refuses the command, a ResponseError.
         """
-        if self._transport is None:
-            for on_answer in on_answers:
-                on_answer(RedisConnectionError("not connected to Redis"))
-            return
-        if not self._awaited:
-            self._heard_at = time.monotonic()
-        self._awaited.extend(on_answers)
-        self._transport.write(packed)
+        if self._open:
+            self._send(packed, on_answers)
+        else:
+            _tell_all(on_answers, RedisConnectionError("not connected to Redis"))
 
     def listen(self, on_message: OnAnswer) -> None:
         """Have `on_message` called with what comes without a command: messages of a channel."""
@@ -112,9 +111,7 @@ class RedisPipe(asyncio.Protocol):
 
     def call(self, *command: Any) -> asyncio.Future[Answer]:
         """Send one command and give a future of its answer; errors are raised by it."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.post(pack(command), (lambda given: _settle(answer, given),))
-        return answer
+        return self._call(command, self.post)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -125,7 +122,7 @@ class RedisPipe(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The event loop calls this."""
         self._transport = transport  # type: ignore[assignment]  # a stream's, as asyncio gives it
-        self._reader = hiredis.Reader()
+        self._reader = _new_reader()
         self.lost.clear()
         self._watch_silence()
 
@@ -152,9 +149,27 @@ class RedisPipe(asyncio.Protocol):
             self._awaited.popleft()(lost)
         self.lost.set()
 
+    def _send(self, packed: bytes, on_answers: Iterable[OnAnswer]) -> None:
+        """Like `post`, also before the greeting is done."""
+        if self._transport is None:
+            _tell_all(on_answers, RedisConnectionError("the connection to Redis was lost"))
+            return
+        if not self._awaited:
+            self._heard_at = time.monotonic()
+        self._awaited.extend(on_answers)
+        self._transport.write(packed)
+
+    @staticmethod
+    def _call(
+        command: tuple[Any, ...], send: Callable[[bytes, Iterable[OnAnswer]], None]
+    ) -> asyncio.Future[Answer]:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        send(pack(command), (lambda given: _settle(answer, given),))
+        return answer
+
     def _note_unreachable(self, error: Exception) -> None:
         if self._reachable:
-            log.warning("redis unreachable", error=str(error))
+            log.warning("redis unreachable", error=str(error) or type(error).__name__)
         self._reachable = False
 
     async def _make_connection(self) -> None:
@@ -170,6 +185,15 @@ class RedisPipe(asyncio.Protocol):
             self.close()
             return
         self._watch = asyncio.get_running_loop().call_later(self._silence_s / 4, self._watch_silence)
+
+
+def _new_reader() -> hiredis.Reader:
+    return hiredis.Reader(replyError=ResponseError)  # whoever uses redis-py beside us catches its errors
+
+
+def _tell_all(on_answers: Iterable[OnAnswer], answer: Answer) -> None:
+    for on_answer in on_answers:
+        on_answer(answer)
 
 
 def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from hiredis import ReplyError
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -78,7 +77,7 @@ class RequestQueue:
         """Take nothing more; what Redis has given us already has come by `on_requests` when this returns."""
         self._wanted = False
         if self._taking:
-            with contextlib.suppress(RedisError, ReplyError, OSError):
+            with contextlib.suppress(RedisError, OSError):
                 await self._writer.call("CLIENT", "UNBLOCK", self._reader_id)
         while self._taking:  # noqa: ASYNC110  an event would be work on the path of every request
             await asyncio.sleep(UNBLOCK_PAUSE_S)
