@@ -132,3 +132,45 @@ async def test_a_redis_that_lost_its_data_is_served_all_the_same(redis, queue, c
     await add(redis, 7)
 
     await until(lambda: ids(came) == [7])
+
+
+async def blocked(redis) -> list[dict]:
+    """The connections that wait for requests."""
+    return [client for client in await redis.client_list() if "b" in client["flags"]]
+
+
+async def test_wanting_while_the_connection_comes_back_takes_no_more_than_wanted(redis, queue, came):
+    queue.want(more=True)
+    async with asyncio.timeout(10):
+        while not (waiting := await blocked(redis)):
+            await asyncio.sleep(0.01)
+
+    await redis.client_kill_filter(_id=waiting[0]["id"])
+    async with asyncio.timeout(10):
+        while await blocked(redis) in ([], waiting):
+            for _ in range(1000):
+                queue.want(more=True)
+                await asyncio.sleep(0)
+    queue.want(more=False)
+    await queue.stop_taking()
+    await add(redis, 7)
+    await asyncio.sleep(0.1)
+
+    assert (came, await pending(redis)) == ([], 0)
+
+
+async def test_wanting_while_redis_refuses_takes_no_more_than_wanted(redis, queue, came):
+    await redis.xgroup_destroy(STREAM, "workers")
+    queue.want(more=True)
+    async with asyncio.timeout(10):
+        while not await blocked(redis):
+            queue.want(more=True)
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # longer than a refused queue pauses
+
+    queue.want(more=False)
+    await queue.stop_taking()
+    await add(redis, 7)
+    await asyncio.sleep(0.1)
+
+    assert (came, await pending(redis)) == ([], 0)

@@ -92,8 +92,7 @@ class RequestQueue:
     def want(self, *, more: bool) -> None:
         """Say whether more requests are to be taken; they come by `on_requests`, as long as this holds."""
         self._wanted = more
-        if more and not self._taking:
-            self._begin()
+        self._begin()
 
     async def adopt(self, living: Collection[str]) -> list[Taken]:
         """Take over the entries of workers that are not among the living, and our own that were lost.
@@ -149,7 +148,8 @@ class RequestQueue:
         self._begin()
 
     def _begin(self) -> None:
-        if self._wanted and self._reader.connected:
+        """Ask Redis for requests, unless that is under way: what two answers brought could not be stopped."""
+        if self._wanted and not self._taking and self._reader.connected:
             self._taking = True
             self._reader.post(self._take, (self._took,))
 
@@ -162,8 +162,7 @@ class RequestQueue:
             return
         if told:
             self._on_requests(self._unpack(told[0][1]))
-        if not self._taking:  # whoever got the requests may have wanted more already
-            self._begin()
+        self._begin()
 
     def _refused(self, error: Exception) -> None:
         if str(error).startswith("NOGROUP"):  # Redis lost its data
