@@ -113,9 +113,9 @@ class Heartbeats:
         await self._beat(keys=[WORKERS, WORKER_STATES], args=[state.worker_id, msgspec.msgpack.encode(state)])
 
     async def living(self) -> list[WorkerState]:
-        """The workers whose heart beats."""
+        """The workers whose heart beats, but for those of which another release says what we cannot read."""
         states = await self._living(keys=[WORKERS, WORKER_STATES], args=[self._silence_ms])
-        return [msgspec.msgpack.decode(state, type=WorkerState) for state in states]
+        return [state for state in map(_readable, states) if state is not None]
 
     async def leave(self, worker_id: str) -> None:
         """Say that this worker stops, so that nobody waits for its silence to be noticed."""
@@ -123,6 +123,13 @@ class Heartbeats:
             pipe.zrem(WORKERS, worker_id)
             pipe.hdel(WORKER_STATES, worker_id)
             await pipe.execute()
+
+
+def _readable(state: bytes) -> WorkerState | None:
+    try:
+        return msgspec.msgpack.decode(state, type=WorkerState)
+    except msgspec.MsgspecError:
+        return None
 
 
 class WishesForMore:

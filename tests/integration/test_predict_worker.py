@@ -109,6 +109,20 @@ async def test_an_upload_whose_message_was_lost_is_judged_when_it_is_asked_for_a
     assert (await uploads.verdict(version_id)).status == "ready"
 
 
+async def test_notes_that_nobody_can_read_stop_no_worker(predict_workers, uploads, redis):
+    await predict_workers.start()
+    await redis.zadd("predict:validations", {"a note of another release": 0})
+    await redis.hset("predict:worker-states", "a worker of another release", "its state")
+
+    version = await uploads.add("iris", MODEL)
+
+    assert version.status == "ready"
+    await redis.hdel("predict:worker-states", "a worker of another release")
+    async with asyncio.timeout(10):
+        while await redis.zcard("predict:workers") != 1:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_bad_request_fails_alone(predict_workers, uploads, predictor, caller):
     await predict_workers.start()
     await uploads.add("iris", MODEL)

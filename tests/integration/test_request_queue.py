@@ -174,3 +174,12 @@ async def test_wanting_while_redis_refuses_takes_no_more_than_wanted(redis, queu
     await asyncio.sleep(0.1)
 
     assert (came, await pending(redis)) == ([], 0)
+
+
+async def test_a_stream_that_is_gone_is_nothing_to_adopt_from_and_is_there_again(redis, queue):
+    await redis.flushall()
+
+    adopted = await queue.adopt({"ours"})
+
+    assert adopted == []
+    assert [group["name"] for group in await redis.xinfo_groups(STREAM)] == [b"workers"]

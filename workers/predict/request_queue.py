@@ -99,8 +99,13 @@ class RequestQueue:
 
         Redis may have given us entries in an answer that never arrived, or have gone away before ours did.
         """
+        try:
+            consumers = await self._redis.xinfo_consumers(self._stream, GROUP)
+        except ResponseError:  # Redis lost its data
+            await self._make_group()
+            return []
         adopted: list[Any] = []
-        for consumer in await self._redis.xinfo_consumers(self._stream, GROUP):
+        for consumer in consumers:
             name = consumer["name"].decode()
             if name == self._worker_id:
                 adopted += await self._claim(name, idle_ms=LOST_AFTER_MS)

@@ -107,7 +107,7 @@ class Supervisor:
     @staticmethod
     async def _repeat(step: Callable[[], Awaitable[None]], *, every_s: float = 0.0) -> None:
         while True:
-            await _unless_unreachable(step)
+            await _survived(step)
             await asyncio.sleep(every_s)
 
     async def _beat(self) -> None:
@@ -209,13 +209,16 @@ class Supervisor:
         await asyncio.to_thread(self._template.close)
 
 
-async def _unless_unreachable(step: Callable[[], Awaitable[None]]) -> None:
-    """Take the step; where Redis does not answer, say so and leave it for the next time."""
+async def _survived(step: Callable[[], Awaitable[None]]) -> None:
+    """Take the step; one that fails is left for the next time: a worker without its duties only seems alive."""
     try:
         await step()
+        return
     except (RedisError, OSError) as error:
         log.warning("redis unreachable", error=str(error))
-        await asyncio.sleep(RETRY_PAUSE_S)
+    except Exception:
+        log.exception("duty failed", duty=step.__name__)
+    await asyncio.sleep(RETRY_PAUSE_S)
 
 
 async def _logged(errand: Callable[[Any], Awaitable[None]], subject: UUID | None) -> None:
