@@ -14,7 +14,7 @@ from tests.fixtures import misbehaving
 from tests.fixtures.misbehaving import Misbehaving, number_of
 from workers.hosting.async_host import AsyncHost
 from workers.hosting.call import PredictCall
-from workers.hosting.errors import HostDied, HostTimedOut, ModelFailed
+from workers.hosting.errors import HostDied, HostGone, HostTimedOut, ModelFailed
 
 
 @pytest.fixture
@@ -91,8 +91,19 @@ async def test_a_deadline_ends_the_host_and_every_call_that_waits(host):
     )
 
     assert isinstance(late, HostTimedOut)
-    assert isinstance(behind, HostDied)
+    assert isinstance(behind, HostGone)
     assert isinstance(await host.died, HostTimedOut)
+
+
+async def test_a_call_that_comes_just_after_the_end_is_none_of_its_doing(host):
+    deadly = host.submit(deed("crash"), timeout_s=30)
+    while host._burial is None:  # it is dead, and nobody has been told yet
+        await asyncio.sleep(0)
+
+    late = host.submit(deed(), timeout_s=30)
+    outcomes = await asyncio.gather(deadly, late, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [HostDied, HostGone]
 
 
 async def test_the_time_of_a_call_counts_from_when_its_turn_has_come(host):

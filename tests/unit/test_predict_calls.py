@@ -83,9 +83,23 @@ def test_halving_loses_nobody_and_remembers_how_often_it_was_tried(taken):
 
 
 def test_a_call_that_hung_is_taken_apart_into_suspects(taken):
-    parts = Call([taken(1), taken(2)]).apart()
+    parts = Call([taken(1), taken(2)]).apart(suspect=True)
 
     assert [(part.requests[0].request.id, part.suspect) for part in parts] == [(1, True), (2, True)]
+
+
+def test_a_call_that_its_host_died_of_comes_after_those_that_may_be_its_victims(taken):
+    line = waiting(taken(3))
+
+    line.add_last_again(Call([taken(2)], suspect=True).once_more())
+    line.add_again(Call([taken(1)]))
+    calls = [line.next_call(8) for _ in range(3)]
+
+    assert [(c.requests[0].request.id, c.tries, c.suspect) for c in calls] == [
+        (1, 0, False),
+        (2, 1, True),
+        (3, 0, False),
+    ]
 
 
 def test_whoever_waits_can_be_told_all_at_once(taken):

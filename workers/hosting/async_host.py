@@ -10,7 +10,7 @@ from shared.catalog.verdict import Engine, Signature, Verdict
 from workers.host.protocol import BadFrame
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.conversation import Outcome
-from workers.hosting.errors import HostDied, HostTimedOut, ModelFailed
+from workers.hosting.errors import HostDied, HostGone, HostTimedOut, ModelFailed
 from workers.hosting.process import HostProcess
 from workers.hosting.template import HostTemplate
 
@@ -84,10 +84,10 @@ class AsyncHost:
         return await self.submit(call, timeout_s=timeout_s)
 
     def submit(self, call: PredictCall, *, timeout_s: float) -> asyncio.Future[Prediction]:
-        """Send a call now; its answer comes by the future."""
+        """Send a call now; its answer comes by the future, which raises HostGone if its turn never came."""
         answer: asyncio.Future[Prediction] = self._loop.create_future()
         if self._link.death is not None or self._burial is not None:
-            answer.set_exception(self._link.death or HostDied("has just ended"))
+            answer.set_exception(HostGone("has just ended"))
             return answer
         buffers = self._link.conversation.predict(call)
         self._waiting.append(_Waiting(answer, timeout_s))
@@ -160,7 +160,7 @@ class AsyncHost:
         while self._waiting:
             answer = self._waiting.popleft().answer
             if not answer.done():
-                answer.set_exception(death if first else HostDied(_AFTER_ANOTHER))
+                answer.set_exception(death if first else HostGone("ended while it answered another call"))
             first = False
 
     def _start_reading(self) -> None:
@@ -175,9 +175,6 @@ class AsyncHost:
         if self._reading:
             self._loop.remove_reader(self._link.fileno())
             self._reading = False
-
-
-_AFTER_ANOTHER = "ended while it answered another call"
 
 
 def _settle(answer: asyncio.Future[Prediction], outcome: Outcome) -> None:

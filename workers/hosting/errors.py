@@ -21,6 +21,10 @@ class HostDied(TransientError):
         super().__init__(f"the model's process {how}")
 
 
+class HostGone(HostDied):
+    """The host ended before it came to this call: through another one, or by itself."""
+
+
 class HostTimedOut(TransientError):
     """No whole answer in the time given. The host was killed."""
 

@@ -16,7 +16,7 @@ class Call:
     """Requests that are asked of the model together.
 
     Attributes:
-        tries: how often its host died of it, or with it.
+        tries: how often its host died while it computed this.
         suspect: it was part of a call that hung.
     """
 
@@ -44,9 +44,13 @@ class Call:
             Call(self.requests[middle:], tries=self.tries),
         )
 
-    def apart(self) -> "list[Call]":
-        """A call for each request, to find the one that hangs with the fewest of them hanging."""
-        return [Call([taken], suspect=True) for taken in self.requests]
+    def apart(self, *, suspect: bool) -> "list[Call]":
+        """A call for each request, to find the one that costs a host with the fewest hosts."""
+        return [Call([taken], suspect=suspect) for taken in self.requests]
+
+    def once_more(self) -> "Call":
+        """The same, when its host died of it, or by chance."""
+        return Call(self.requests, tries=self.tries + 1, suspect=self.suspect)
 
     def row_slices(self) -> Iterator[tuple[Taken, slice]]:
         """Each request, with the rows that are its own."""
@@ -83,6 +87,10 @@ class Waiting:
     def add_again(self, *calls: Call) -> None:
         """Let calls come next, before anything else: their requests have waited longest."""
         self._again.extendleft(reversed(calls))
+
+    def add_last_again(self, call: Call) -> None:
+        """Let a call come after the others that failed: they may be its victims."""
+        self._again.append(call)
 
     def oldest_at(self) -> float:
         """When the request came that waited longest, in monotonic seconds; 0 for one to be done again."""

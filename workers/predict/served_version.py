@@ -17,7 +17,7 @@ from shared.errors import PlatformError
 from shared.predictions.errors import ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
 from shared.predictions.wire import Failure, Reply, join_tables
 from workers.hosting.call import PredictCall, Prediction
-from workers.hosting.errors import HostDied, HostTimedOut
+from workers.hosting.errors import HostDied, HostGone, HostTimedOut
 from workers.hosting.errors import ModelFailed as HostModelFailed
 from workers.predict.batching import Batching
 from workers.predict.busy_meter import BusyMeter
@@ -191,11 +191,12 @@ class ServedVersion:
         if not isinstance(error, HostModelFailed | HostDied | HostTimedOut):
             log.error("call failed", version_id=str(self.host.artifact.version_id), exc_info=error)
             self._refuse(call, error)
+        elif isinstance(error, HostGone):
+            self._waiting.add_again(call)
         elif len(call.requests) > 1:
-            again = call.apart() if isinstance(error, HostTimedOut) else call.halves()
-            self._waiting.add_again(*again)
+            self._waiting.add_again(*_smaller(call, error))
         elif isinstance(error, HostDied) and call.tries + 1 < TRIES:
-            self._waiting.add_again(Call(call.requests, tries=call.tries + 1))
+            self._waiting.add_last_again(call.once_more())
         else:
             self._refuse(call, error)
 
@@ -228,6 +229,13 @@ def _stack(call: Call, layout: Layout) -> PredictCall:
     if layout is Layout.MATRIX:
         return PredictCall(rows=call.rows, outputs=call.outputs, matrix=bodies)
     return PredictCall(rows=call.rows, outputs=call.outputs, columns=join_tables(bodies))
+
+
+def _smaller(call: Call, error: BaseException) -> Iterable[Call]:
+    """What to try in place of a call that failed. Where each failure costs a host, with few of them."""
+    if isinstance(error, HostModelFailed):
+        return call.halves()
+    return call.apart(suspect=isinstance(error, HostTimedOut))
 
 
 def _replies(call: Call, prediction: Prediction) -> Iterable[tuple[Taken, Reply]]:

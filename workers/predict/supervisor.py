@@ -210,7 +210,7 @@ class Supervisor:
 
 
 async def _survived(step: Callable[[], Awaitable[None]]) -> None:
-    """Take the step; one that fails is left for the next time: a worker without its duties only seems alive."""
+    """Take the step; one that fails is left for the next time: a worker must not lose a duty unseen."""
     try:
         await step()
         return
