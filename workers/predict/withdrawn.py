@@ -6,14 +6,20 @@ Only a hint: what is not heard is computed for nobody.
 import asyncio
 import time
 
+import structlog
+from msgspec import MsgspecError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from shared.background import end_tasks
 from shared.messaging.redis_pipe import Answer, RedisPipe, pack
 from shared.predictions.keys import WITHDRAWN_CHANNEL
 from shared.predictions.wire import decode_withdrawn
 
+log = structlog.get_logger()
+
 KEPT_S = 60.0  # longer than any deadline
+MOST_KEPT = 100_000  # of each half of that time: what is forgotten early is computed for nobody
 SILENCE_S = 3600.0  # a channel may be silent
 
 
@@ -49,10 +55,22 @@ class WithdrawnRequests:
         self._pipe.post(pack(("SUBSCRIBE", WITHDRAWN_CHANNEL)), (self._hear,))
 
     def _hear(self, told: Answer) -> None:
-        if isinstance(told, RedisConnectionError) or told[0] != b"message":
+        if isinstance(told, ResponseError):
+            log.warning("withdrawn requests not heard of", error=str(told))
+        elif not isinstance(told, RedisConnectionError) and told[0] == b"message":
+            self._note(told[2])
+
+    def _note(self, message: bytes) -> None:
+        try:
+            withdrawn = decode_withdrawn(message)
+        except MsgspecError:  # of another release, or of somebody else
             return
-        if time.monotonic() - self._turned_at > KEPT_S:
-            self._old, self._young, self._turned_at = self._young, set(), time.monotonic()
-        withdrawn = decode_withdrawn(told[2])
         reply_to = withdrawn.reply_to.encode()
+        self._turn()
         self._young.update((reply_to, request_id) for request_id in withdrawn.ids)
+
+    def _turn(self) -> None:
+        """Forget what is old enough, or too much."""
+        now = time.monotonic()
+        if now - self._turned_at > KEPT_S or len(self._young) >= MOST_KEPT:
+            self._old, self._young, self._turned_at = self._young, set(), now
