@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -12,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from shared.background import end_tasks
 from shared.catalog.messages import announce_model
 from shared.catalog.tables import ModelRow
-from shared.predictions.errors import ModelCrashed, PredictionTimeout
+from shared.predictions.errors import ModelCrashed, ModelLoading, PredictionTimeout
 from tests.fixtures.moody import COMPANY, COUNT, DIE, HANG, NAP, TOTAL, moody_model
 from tests.fixtures.predictions import ask
 
@@ -73,6 +75,10 @@ def busy(say):
         return naps
 
     return begin
+
+
+def hosts_of(worker) -> list[psutil.Process]:
+    return [host for template in psutil.Process(worker.popen.pid).children() for host in template.children()]
 
 
 def asking(say, numbers) -> list[asyncio.Task]:
@@ -251,3 +257,23 @@ async def test_scripts_that_somebody_flushed_are_brought_again(say, redis):
     await redis.script_flush()
 
     assert await say(0, 2) == 2
+
+
+async def test_a_version_whose_artifact_is_lost_is_tried_once_and_its_callers_are_told(
+    predict_workers, uploads, predictor, caller, settings
+):
+    first = await predict_workers.start()
+    version = await uploads.add("iris", LogisticRegression(max_iter=1000).fit(X, y))
+    first.kill()
+    artifact = Path(settings.storage_url.removeprefix("file://")) / version.artifact_key
+    artifact.rename(artifact.with_suffix(".away"))
+    worker = await predict_workers.start()
+
+    with pytest.raises(ModelLoading, match="could not be loaded"):
+        await ask(predictor, caller, "iris", X[:1].tolist(), deadline_s=20)
+    artifact.with_suffix(".away").rename(artifact)
+    await asyncio.sleep(1)
+
+    assert worker.log.read_text().count("model not loaded") == 1
+    assert hosts_of(worker) == []
+    assert await ask(predictor, caller, "iris", X[:1].tolist(), deadline_s=20) == {"label": [0]}

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from shared.errors import PlatformError
 from workers.host.protocol import SLOTS
 from workers.hosting.call import PredictCall, Prediction
 from workers.predict.calls import Call
 from workers.predict.version_host import VersionHost
 
 OnOutcome = Callable[[Call, Prediction | BaseException], None]
+OnStarted = Callable[[Exception | None], None]
 
 
 class Lane:
@@ -35,7 +35,7 @@ class Lane:
         answer = self.host.submit(asked, timeout_s=timeout_s)
         answer.add_done_callback(lambda done: self._done(call, done))
 
-    def start(self, on_started: Callable[[PlatformError | None], None]) -> None:
+    def start(self, on_started: OnStarted) -> None:
         """Load the model if its host is gone, unless that is under way; then say how it went."""
         if self._starting is None and not self.host.loaded:
             self._starting = asyncio.create_task(self._start(self.host.start(), on_started))
@@ -46,13 +46,11 @@ class Lane:
             await asyncio.wait([self._starting])
         self.host.kill()
 
-    async def _start(
-        self, started: Awaitable[None], on_started: Callable[[PlatformError | None], None]
-    ) -> None:
-        error: PlatformError | None = None
+    async def _start(self, started: Awaitable[None], on_started: OnStarted) -> None:
+        error: Exception | None = None
         try:
             await started
-        except PlatformError as failure:
+        except Exception as failure:  # noqa: BLE001  whatever it is, those who wait are told
             error = failure
         finally:
             self._starting = None

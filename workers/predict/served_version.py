@@ -48,21 +48,24 @@ class ServedVersion:
         self._waiting = Waiting()
         self._meter = BusyMeter()
         self._timer: asyncio.TimerHandle | None = None
-        self._stopping = False
+        self._ready = self._stopping = False
 
     async def start(self) -> None:
         """Load the model if it is not, and begin to answer."""
         await self._queue.open(self._add)
         try:
             await self.host.start()
-        except PlatformError as error:
+        except Exception as error:
             await self._refuse_all(error)
             raise
+        self._ready = True
         self._queue.want(more=True)
 
     async def stop(self) -> None:
         """Answer what was taken, take nothing more, and let go of the hosts."""
         self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
         await self._queue.stop_taking()
         while self._waiting or any(lane.outstanding for lane in self._lanes):
             self._fill()
@@ -120,6 +123,8 @@ class ServedVersion:
 
     def _fill(self) -> None:
         """Give every host that has room its next call."""
+        if not self._ready:
+            return
         while self._waiting and (lane := self._free_lane()) is not None and self._is_due():
             call = self._next_call()
             if call is not None:
@@ -153,7 +158,7 @@ class ServedVersion:
         """The next requests for which somebody waits; None where that is nobody."""
         call = self._waiting.next_call(self._batching.max_rows)
         now = time.monotonic()
-        unwanted = [taken for taken in call.requests if self._is_unwanted(taken, now)]
+        unwanted = {taken for taken in call.requests if self._is_unwanted(taken, now)}
         if not unwanted:
             return call
         self._queue.drop(unwanted)
@@ -204,7 +209,7 @@ class ServedVersion:
         failure = _failure(error)
         self._queue.answer([(taken, Reply(taken.request.id, None, failure)) for taken in call.requests])
 
-    def _begin_again(self, error: PlatformError | None) -> None:
+    def _begin_again(self, error: Exception | None) -> None:
         """A host has started, or could not: then nobody who waits now is to wait for it."""
         if error is not None and not any(lane.host.loaded for lane in self._lanes):
             for taken in self._waiting.take_all():
@@ -212,9 +217,10 @@ class ServedVersion:
         else:
             self._fill()
 
-    async def _refuse_all(self, error: PlatformError) -> None:
+    async def _refuse_all(self, error: Exception) -> None:
         """Tell those who wait that the version cannot be loaded, rather than let their deadlines pass."""
-        loading = ModelLoading(f"the model could not be loaded: {error}")
+        why = f": {error}" if isinstance(error, PlatformError) else "; try again"
+        loading = ModelLoading(f"the model could not be loaded{why}")
         self._queue.want(more=True)
         await asyncio.sleep(STOP_PAUSE_S)
         await self._queue.stop_taking()

@@ -101,7 +101,7 @@ class VersionHost:
         host = await self._spawn()
         try:
             verdict = await self._load(host, probe=True)
-        except (HostDied, HostTimedOut):
+        except BaseException:
             host.kill()
             raise
         if verdict.signature is None:
@@ -141,6 +141,8 @@ class VersionHost:
     async def start(self) -> None:
         """Be loaded when this returns."""
         async with self._loading:
+            if self.let_go:
+                raise HostDied("was let go")
             if self._host is None:
                 await self._start()
 
