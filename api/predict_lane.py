@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.flight import Flight
-from api.predict_answer import answer_of
+from api.predict_answer import Answer, answer_of
 from api.predict_request import Fields
 from api.predict_route import PREFIX, PredictRoute
 from api.problems import problem_answer
@@ -171,11 +171,7 @@ class PredictLane(HttpToolsProtocol):
         """The flight has landed."""
         if request.disconnected or self.transport.is_closing():
             return
-        if flight.error is None:
-            self._answer(request, *answer_of(flight))
-        else:
-            problem = problem_answer(flight.error, path=request.path, request_id=request.id)
-            self._answer(request, *problem)
+        self._answer(request, *_answer_to(request, flight))
 
     def _answer(self, request: LaneRequest, status: int, fields: Fields, body: bytes) -> None:
         """Write the whole answer, and let the next request come."""
@@ -186,6 +182,16 @@ class PredictLane(HttpToolsProtocol):
         if not request.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+
+def _answer_to(request: LaneRequest, flight: Flight) -> Answer:
+    error: Exception | None = flight.error
+    if error is None:
+        try:
+            return answer_of(flight)
+        except Exception as failure:  # noqa: BLE001  a model's odd outputs are its caller's trouble alone
+            error = failure
+    return problem_answer(error, path=request.path, request_id=request.id)
 
 
 def _written(status: int, fields: Fields, body: bytes, request_id: str, *, keep_alive: bool) -> bytes:

@@ -95,7 +95,7 @@ class RedisPipe(asyncio.Protocol):
             await asyncio.sleep(RETRY_PAUSE_S)
 
     def post(self, packed: bytes, on_answers: Iterable[OnAnswer]) -> None:
-        """Send packed commands; `on_answers` has one callback for each, which must not raise.
+        """Send packed commands; `on_answers` has one callback for each, .
 
         Where the connection is lost, now or before the answer, the callback gets a ConnectionError; where
         Redis refuses the command, a ResponseError.
@@ -134,7 +134,7 @@ class RedisPipe(asyncio.Protocol):
         while (answer := self._reader.gets()) is not False:
             on_answer = awaited.popleft() if awaited else self._on_message
             if on_answer is not None:
-                on_answer(answer)
+                _tell(on_answer, answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The event loop calls this, and `close`, whose second call finds nothing left to do."""
@@ -193,7 +193,14 @@ def _new_reader() -> hiredis.Reader:
 
 def _tell_all(on_answers: Iterable[OnAnswer], answer: Answer) -> None:
     for on_answer in on_answers:
+        _tell(on_answer, answer)
+
+
+def _tell(on_answer: OnAnswer, answer: Answer) -> None:
+    try:
         on_answer(answer)
+    except Exception:  # or the answers behind it would be lost with the connection
+        log.exception("an answer of Redis was not taken")
 
 
 def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
