@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from api.flight import Flight
 from api.predict_request import Fields
 from shared.ids import new_id_text
+from shared.predictions.errors import ModelFailed
 from shared.predictions.predict_body import V2Asked
 from shared.predictions.v2 import encode_answer
 
@@ -32,7 +33,11 @@ _write = msgspec.json.Encoder().encode
 
 
 def answer_of(flight: Flight) -> Answer:
-    """The answer to a flight that brought a reply, in the form that was asked in."""
+    """The answer to a flight that brought a reply, in the form that was asked in.
+
+    Raises:
+        ModelFailed: the reply does not fit what is known of the model.
+    """
     outputs = (flight.reply.outputs if flight.reply else None) or {}
     fields: Fields = [(b"server-timing", _server_timing(flight)), *flight.cache_headers]
     if flight.admission is not None:
@@ -83,7 +88,10 @@ def _by_class(rows: list[Any] | None, classes: list[Any] | None) -> list[dict[st
     if rows is None or classes is None:
         return UNSET
     names = [str(name) for name in classes]
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    try:
+        return [dict(zip(names, row, strict=True)) for row in rows]
+    except (ValueError, TypeError):  # what a model answers now need not be what it was seen to answer
+        raise ModelFailed(f"the model gave no probability for each of its {len(names)} classes") from None
 
 
 def _server_timing(flight: Flight) -> bytes:

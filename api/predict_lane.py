@@ -20,8 +20,7 @@ from api.predict_answer import Answer, answer_of
 from api.predict_request import Fields
 from api.predict_route import PREFIX, PredictRoute
 from api.problems import problem_answer
-from api.request_context import request_id_of
-from shared.errors import TransientError
+from api.request_context import bound_to_logs, request_id_of
 
 _PREFIX: Final = PREFIX.encode()
 _MAX_BODY: Final = 64 * 1024  # a larger body goes the ordinary way, which streams it
@@ -155,8 +154,8 @@ class PredictLane(HttpToolsProtocol):
                 request.body,
                 on_end=lambda flight: self._end(request, flight),
             )
-        except TransientError as error:
-            self._answer(request, *problem_answer(error, path=request.path, request_id=request.id))
+        except Exception as error:  # noqa: BLE001  every error is answered, as everywhere
+            self._answer(request, *_problem(request, error))
             return True
         return request.flight is not None
 
@@ -185,13 +184,17 @@ class PredictLane(HttpToolsProtocol):
 
 
 def _answer_to(request: LaneRequest, flight: Flight) -> Answer:
-    error: Exception | None = flight.error
-    if error is None:
-        try:
-            return answer_of(flight)
-        except Exception as failure:  # noqa: BLE001  a model's odd outputs are its caller's trouble alone
-            error = failure
-    return problem_answer(error, path=request.path, request_id=request.id)
+    if flight.error is not None:
+        return _problem(request, flight.error)
+    try:
+        return answer_of(flight)
+    except Exception as error:  # noqa: BLE001  a model may answer anything; this is called by whoever reads replies
+        return _problem(request, error)
+
+
+def _problem(request: LaneRequest, error: Exception) -> Answer:
+    with bound_to_logs(request.id):
+        return problem_answer(error, path=request.path, request_id=request.id)
 
 
 def _written(status: int, fields: Fields, body: bytes, request_id: str, *, keep_alive: bool) -> bytes:

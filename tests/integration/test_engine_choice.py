@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from shared.catalog.model_settings import ModelSettings
 from shared.catalog.verdict import Engine, engine_to_load
 from tests.fixtures.training import churn_rows, saved
 from workers.hosting.call import PredictCall
+from workers.hosting.errors import HostDied
 from workers.predict.version_host import Artifact, VersionHost
 
 X, y = load_iris(return_X_y=True)
@@ -131,7 +133,10 @@ async def test_a_host_that_is_loaded_again_has_the_engine(version_host):
     host = await version_host(by_value(logistic()))
     engine = (await host.validate()).engine
 
-    host.kill()
+    os.kill(host._host.pid, signal.SIGKILL)
+    with pytest.raises(HostDied):
+        await labels_of(host)
+    await host.start()
     again = await labels_of(host)
 
     assert again == logistic().predict(X).tolist()

@@ -2,12 +2,16 @@
 
 import asyncio
 import signal
+import sys
 from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from itertools import count
 
+import cloudpickle
+import numpy as np
 import psutil
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 
 from tests.fixtures.napping import napping_model, row
@@ -260,6 +264,33 @@ async def test_a_path_is_read_the_same_either_way(warm, line, model):
 
     assert in_lane.status == 404
     assert told(in_lane) == told(ordinary)
+
+
+class Fickle(ClassifierMixin, BaseEstimator):
+    """Forgets one of its classes over a row of tens."""
+
+    def __init__(self) -> None:
+        self.classes_, self.n_features_in_ = np.array([0, 1, 2]), 3
+
+    def predict(self, X):
+        return np.zeros(len(X), dtype=int)
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2 if (X == 10).all() else 3), 0.5)
+
+
+async def test_an_answer_that_does_not_fit_the_model_is_told_the_same_either_way(warm, line, serving):
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    await serving.upload("fickle", cloudpickle.dumps(Fickle()))
+    good, bad = ({"input": [number] * 3, "outputs": ["probabilities"]} for number in (1, 10))
+    assert (await line.ask(warm.post("fickle", good))).status == 200
+
+    in_lane = await line.ask(warm.post("fickle", bad))
+    ordinary = await line.ask(warm.post("fickle", bad, chunked=True))
+
+    assert (in_lane.status, in_lane.code) == (422, "model_failed")
+    assert told(in_lane) == told(ordinary)
+    assert (await line.ask(warm.post("fickle", good))).status == 200
 
 
 async def test_a_key_is_taken_from_either_header(warm, line):
