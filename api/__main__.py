@@ -1,7 +1,6 @@
 """`python -m api`: one API process."""
 
 import errno
-import gc
 import math
 import os
 import signal
@@ -17,13 +16,13 @@ from api.app import create_app
 from api.predict_lane import lane_for
 from api.processes import ApiProcesses
 from shared.errors import OperatorError
+from shared.garbage import spare_garbage_collection
 from shared.logs import configure_logs
 from shared.pandas_kept_out import keep_pandas_out
 from shared.settings import Settings
 
 FINISH_WITHIN_S = 30  # what requests in flight get, once nobody new is let in
 BACKLOG = 2048  # connections that wait to be accepted
-GC_THRESHOLD = 20_000  # objects made since the last collection; 700 is Python's
 SAME_WORD_S = 0.5  # a SIGTERM so soon after another: our parent had it too, and passed it on
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection, so that they close it, not we
 
@@ -83,13 +82,6 @@ def listen(host: str, port: int, *, processes: int) -> list[socket.socket]:
                 f"port {port} on {host} is taken: stop what listens there, or set PORT to another"
             ) from error
         raise AddressUnusable(f"cannot listen on {host}, port {port}: {error.strerror}") from error
-
-
-def spare_garbage_collection() -> None:
-    """Have the collector look at what requests make, not at the application, and less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
 
 
 def serve(settings: Settings, server_socket: socket.socket) -> None:

@@ -7,6 +7,7 @@ import signal
 import uvloop
 
 from shared.database.engine import Database
+from shared.garbage import spare_garbage_collection
 from shared.logs import configure_logs
 from shared.messaging.redis import connect_redis
 from shared.metrics.publisher import MetricsPublisher
@@ -33,6 +34,7 @@ async def work(settings: Settings) -> None:
             storage=Storage(settings.storage_url),
             template=HostTemplate(),
         )
+        spare_garbage_collection()
         await publisher.start()
         await supervisor.run(stop)
     finally:
