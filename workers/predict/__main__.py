@@ -14,6 +14,7 @@ from shared.metrics.publisher import MetricsPublisher
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.template import HostTemplate
+from workers.predict.loading import UPLOADS_FOR_A_LOAD
 from workers.predict.supervisor import Supervisor
 
 
@@ -23,8 +24,7 @@ async def work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     database = Database(settings.database_url, connections=4)
-    # Each version that is served waits on two connections of its own, besides those of the duties.
-    redis = connect_redis(settings.redis_url, connections=4 * settings.max_loaded_versions + 8)
+    redis = connect_redis(settings.redis_url, connections=_connections(settings))
     publisher = MetricsPublisher(redis, "predict")
     try:
         supervisor = Supervisor(
@@ -41,6 +41,16 @@ async def work(settings: Settings) -> None:
         await publisher.close()
         await redis.aclose()
         await database.close()
+
+
+def _connections(settings: Settings) -> int:
+    """Of the pool, from which nobody may be turned away. Requests and replies have connections of their own.
+
+    Two wait for notes, one hears news, one beats and one tells metrics. Each version that is being opened
+    may need one, and so may each that is held, all at once: where Redis lost its data, or the worker leaves.
+    """
+    opened = (1 + UPLOADS_FOR_A_LOAD) * settings.loading_at_once
+    return 5 + opened + settings.max_loaded_versions
 
 
 if __name__ == "__main__":
