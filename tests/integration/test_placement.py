@@ -349,9 +349,7 @@ async def test_a_worker_with_room_takes_what_is_wanted_before_a_full_one(
     versions = [await uploads.add(f"m{number}", constant(1)) for number in range(3)]
     await predict_workers.start(max_loaded_versions=20)
     await until(lambda: _count_living(heartbeats, 2))
-    await asyncio.sleep(
-        2.5
-    )  # so that each has seen the other, and a wait for notes that began before is over
+    await asyncio.sleep(2.5)  # each has seen the other, and waits for notes that began before are over
 
     await ask_to_load(redis, [versions[0].id], now_ms=1)
 
