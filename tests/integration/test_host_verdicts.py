@@ -309,7 +309,7 @@ def array() -> bytes:
         (pickle.dumps(make_pipeline(StandardScaler(), SVC())), "not_fitted", "Pipeline"),
         (pickle.dumps(StandardScaler().fit(numbers())), "transformer_without_predict", "StandardScaler"),
         (pickle.dumps(DBSCAN().fit(numbers())), "cannot_predict_new_rows", "DBSCAN"),
-        (b"\x80\x04cxgboost.sklearn\nXGBClassifier\n.", "library_missing", "'xgboost'"),
+        (b"\x80\x04ccatboost.core\nCatBoostClassifier\n.", "library_missing", "'catboost'"),
         (b"\x80\x04csklearn.linear_model.logistic\nLogistic\n.", "version_mismatch", "another version"),
         (b"\x80\x04cnumpy\nno_such_thing\n.", "name_missing", "numpy.no_such_thing"),
         (b"\x80\x04c__main__\nMyModel\n.", "class_not_importable", "'MyModel'"),
