@@ -23,7 +23,8 @@ class ClientWatch:
 
     def begin(self) -> None:
         """From now on, a client that leaves ends its request."""
-        self._task = asyncio.create_task(self._wait())
+        if self._task is None:
+            self._task = asyncio.create_task(self._wait())
 
     def end(self) -> None:
         """The answer is there, or will not come."""

@@ -1,17 +1,18 @@
 """Gets flights to their answers: through the queue, or out of the cache, or with an equal one in flight."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
 from api.backlog import Backlog
 from api.cache_entry import CacheEntry
 from api.cache_headers import Forwarded, forwarded_header, hit_headers
-from api.flight import Flight
-from api.predict_queue import COUNT_ONLY, Asked, PredictQueue
+from api.flight import Flight, Sharing
+from api.predict_queue import COUNT_ONLY, PATIENCE_S, Asked, PredictQueue
 from api.prediction_cache import PredictionCache
 from shared.errors import DeadlineExceeded, PlatformError
 from shared.predictions.cache_key import canonical
-from shared.predictions.errors import failure_to_error
+from shared.predictions.errors import PredictionTimeout, failure_to_error
 
 CACHED_ROWS_BYTES = 64 * 1024  # more rows than that nobody asks twice, and a digest of them takes time
 
@@ -29,7 +30,7 @@ class Dispatch:
 
     def __init__(self, queue: PredictQueue, cache: PredictionCache, backlog: Backlog) -> None:
         self._queue, self._cache, self._backlog = queue, cache, backlog
-        self._leading: dict[bytes, list[Flight]] = {}  # by question: those that wait for an equal one's reply
+        self._sharing: dict[bytes, Sharing] = {}  # by question
 
     def launch(self, flight: Flight) -> None:
         """Send a flight on its way.
@@ -50,14 +51,16 @@ class Dispatch:
         if flight.landed:
             return
         flight.landed = True
-        asked = flight.asked
+        asked, sharing = flight.asked, flight.sharing
         flight.let_go()
-        if asked is not None and not (flight.key and self._leading.get(flight.key)):
+        if sharing is not None:
+            self._leave(sharing)
+        elif asked is not None:
             self._queue.withdraw(asked)
 
     def _compute(
         self, flight: Flight, *, limits: bool, on_end: Callable[[Flight], None] | None = None
-    ) -> None:
+    ) -> Asked:
         """Have the model answer.
 
         Args:
@@ -75,11 +78,11 @@ class Dispatch:
                 on_end(flight)
             flight.land()
 
-        self._send(flight, flight.route.stream, end, limits=limits)
+        return self._send(flight, flight.route.stream, end, limits=limits)
 
-    def _send(self, flight: Flight, stream: str, end: Callable[[Asked], None], *, limits: bool) -> None:
+    def _send(self, flight: Flight, stream: str, end: Callable[[Asked], None], *, limits: bool) -> Asked:
         question = flight.question
-        flight.asked = Asked(
+        flight.asked = asked = Asked(
             stream,
             rows=flight.body.rows.rows,
             outputs=flight.body.outputs,
@@ -89,7 +92,8 @@ class Dispatch:
             on_end=end,
             on_slow=question.on_slow,
         )
-        self._queue.send(flight.asked)
+        self._queue.send(asked)
+        return asked
 
     def _compute_anew(self, flight: Flight) -> None:
         """The caller wants no stored reply; others may have this one."""
@@ -127,10 +131,35 @@ class Dispatch:
         over = flight.error is not None or flight.landed
         if over or (entry is not None and self._take_stored(flight, entry)):
             flight.land()
-        elif (followers := self._leading.get(flight.key)) is not None:
-            followers.append(flight)
+        elif (sharing := self._sharing.get(flight.key)) is not None:
+            self._follow(flight, sharing)
         else:
             self._lead(flight)
+
+    def _follow(self, flight: Flight, sharing: Sharing) -> None:
+        sharing.add(flight)
+        if flight.timer is None:
+            flight.timer = asyncio.get_running_loop().call_later(PATIENCE_S, self._grow_impatient, flight)
+
+    def _grow_impatient(self, flight: Flight) -> None:
+        left_s = flight.question.deadline - time.monotonic()
+        flight.timer = asyncio.get_running_loop().call_later(max(left_s, 0), self._overdue, flight)
+        if flight.question.on_slow is not None:
+            flight.question.on_slow()
+
+    def _overdue(self, flight: Flight) -> None:
+        """What it waited for has longer than it has itself."""
+        sharing = flight.sharing
+        flight.error = PredictionTimeout("the model did not answer before the deadline")
+        flight.land()
+        if sharing is not None:
+            self._leave(sharing)
+
+    def _leave(self, sharing: Sharing) -> None:
+        """One of those who share waits no longer; the last one ends it."""
+        sharing.waiting -= 1
+        if not sharing.waiting:
+            self._queue.withdraw(sharing.asked)
 
     def _take_stored(self, flight: Flight, entry: CacheEntry) -> bool:
         now_ms = int(time.time() * 1000)
@@ -143,12 +172,13 @@ class Dispatch:
 
     def _lead(self, flight: Flight) -> None:
         if flight.question.cache_control.only_if_cached:
-            flight.error = NotCached("no stored reply, and the request wants no other")
+            flight.error = _not_cached()
             flight.land()
             return
-        self._leading[flight.key] = []
+        flight.end_timer()  # its computation has one
+        flight.sharing = sharing = self._sharing[flight.key] = Sharing()
         try:
-            self._compute(flight, limits=False, on_end=self._end_lead)
+            sharing.asked = self._compute(flight, limits=False, on_end=self._end_lead)
         except PlatformError as error:
             flight.error = error
             self._end_lead(flight)
@@ -156,9 +186,9 @@ class Dispatch:
 
     def _end_lead(self, leader: Flight) -> None:
         """Give the leader's reply to those who waited for it; an error of its own, to nobody."""
-        followers = self._leading.pop(leader.key, [])
+        sharing = self._sharing.pop(leader.key)
         stored = self._store(leader, "miss")
-        for follower in followers:
+        for follower in sharing.followers:
             if leader.reply is None:
                 self._decide(follower, None)
                 continue
@@ -174,6 +204,10 @@ class Dispatch:
             stored = self._cache.put(key, flight.reply, ttl_ms=flight.route.cache_ttl_ms)
         flight.cache_headers = [forwarded_header(why, stored=stored)]
         return stored
+
+
+def _not_cached() -> NotCached:
+    return NotCached("no stored reply, and the request wants no other")
 
 
 def _key_of(flight: Flight) -> bytes:

@@ -1,5 +1,6 @@
 """A prediction from its question to its answer."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -48,9 +49,11 @@ class Flight:
         rows: how many it has; 0 while they are not read.
         asked: what is under way for it now, counting it or computing it.
         admission: where the caller's limits stand.
-        cache_headers: what HTTP says about the cache; empty where the model has none.
+        cache_headers: what HTTP says about the cache.
         cached: the reply was stored before.
         key: of the question among all, where replies are stored.
+        sharing: what it has in common with equal ones in flight, if it shares a computation.
+        timer: of one that waits for another's reply.
     """
 
     __slots__ = (
@@ -67,7 +70,9 @@ class Flight:
         "reply",
         "route",
         "rows",
+        "sharing",
         "started",
+        "timer",
     )
 
     def __init__(self, question: Question, *, on_end: "OnLanded") -> None:
@@ -83,6 +88,8 @@ class Flight:
         self.cache_headers: list[tuple[bytes, bytes]] = []
         self.cached = self.landed = False
         self.key = b""
+        self.sharing: Sharing | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     @property
     def tenant_id(self) -> UUID:
@@ -104,7 +111,37 @@ class Flight:
 
     def let_go(self) -> None:
         """Forget who waits. A cycle of references would be left to the garbage collector's pauses."""
-        self.on_end, self.asked = _nobody_waits, None
+        self.on_end, self.asked, self.sharing = _nobody_waits, None, None
+        self.end_timer()
+
+    def end_timer(self) -> None:
+        """It waits for no other any more."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Sharing:
+    """Equal flights, of which one is computed for all.
+
+    Attributes:
+        asked: their computation.
+        followers: all but the one that leads; some may have landed meanwhile.
+        waiting: how many have not landed.
+    """
+
+    __slots__ = ("asked", "followers", "waiting")
+
+    def __init__(self) -> None:
+        self.asked: Asked
+        self.followers: list[Flight] = []
+        self.waiting = 1
+
+    def add(self, flight: Flight) -> None:
+        """One more waits for the reply."""
+        flight.sharing = self
+        self.followers.append(flight)
+        self.waiting += 1
 
 
 OnLanded = Callable[[Flight], None]
