@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
 
 from api.backlog import Backlog
 from api.cache_entry import CacheEntry
@@ -14,9 +15,9 @@ from shared.errors import DeadlineExceeded, PlatformError
 from shared.predictions.cache_key import canonical
 from shared.predictions.errors import PredictionTimeout, failure_to_error
 
-CACHED_ROWS_BYTES = 64 * 1024  # more rows than that nobody asks twice, and a digest of them takes time
+CACHED_ROWS_BYTES: Final = 64 * 1024  # more rows than that nobody asks twice, and a digest of them takes time
 
-_BYPASSED = [forwarded_header("bypass")]
+_BYPASS: Final = [forwarded_header("bypass")]
 
 
 class NotCached(DeadlineExceeded):
@@ -37,14 +38,18 @@ class Dispatch:
 
         Raises:
             TooManyRows, ModelBusy: it may not wait; it was not sent.
+            NotCached: it wants a stored reply, and there can be none.
         """
-        if not flight.route.cache_ttl_ms or len(flight.body.rows.body) > CACHED_ROWS_BYTES:
-            flight.cache_headers = _BYPASSED
-            self._compute(flight, limits=True)
-        elif flight.question.cache_control.no_cache:
+        cache_control, cached = flight.question.cache_control, _is_cached(flight)
+        if cached and not cache_control.no_cache:
+            self._share(flight)
+        elif cache_control.only_if_cached:
+            raise _not_cached()
+        elif cached:
             self._compute_anew(flight)
         else:
-            self._share(flight)
+            flight.cache_headers = _BYPASS
+            self._compute(flight, limits=True)
 
     def abandon(self, flight: Flight) -> None:
         """Nobody waits for the flight any more; it is computed all the same if equal ones wait for it."""
@@ -208,6 +213,10 @@ class Dispatch:
 
 def _not_cached() -> NotCached:
     return NotCached("no stored reply, and the request wants no other")
+
+
+def _is_cached(flight: Flight) -> bool:
+    return bool(flight.route.cache_ttl_ms) and len(flight.body.rows.body) <= CACHED_ROWS_BYTES
 
 
 def _key_of(flight: Flight) -> bytes:

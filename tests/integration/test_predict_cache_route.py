@@ -132,6 +132,44 @@ async def test_only_if_cached_has_nothing_computed(client):
     assert (hit.status_code, hit.json()["cached"]) == (200, True)
 
 
+async def test_the_owner_of_a_model_switches_its_cache_off_and_on(client, serving):
+    await serving.upload("switched", napping_model())
+    given = row(next(numbers))
+    await stored(client, given, model="switched")
+
+    async def until(status: str) -> None:
+        async with asyncio.timeout(1):
+            while (
+                not (await predict(client, given, model="switched"))
+                .headers["cache-status"]
+                .startswith(status)
+            ):
+                await asyncio.sleep(0.02)
+
+    for switched, status in ((False, "modelyard; fwd=bypass"), (True, "modelyard; hit")):
+        await client.patch("/api/v1/models/switched", json={"settings": {"cache": switched}})
+        await until(status)
+
+
+async def test_a_switched_off_cache_is_no_reason_to_compute_for_who_wants_a_stored_reply(client, serving):
+    await serving.upload("uncached", napping_model())
+    await client.patch("/api/v1/models/uncached", json={"settings": {"cache": False}})
+    assert (await predict(client, row(1), model="uncached")).status_code == 200
+
+    for header in ("only-if-cached", "no-cache, only-if-cached"):
+        answer = await predict(client, row(1), model="uncached", Cache_Control=header)
+        assert (answer.status_code, answer.json()["code"]) == (504, "not_cached")
+
+
+async def test_a_model_that_rolls_dice_is_not_cached(client, serving):
+    await serving.upload("dice", DummyClassifier(strategy="uniform").fit([[0.0]] * 2, [1, 2]))
+
+    answers = [await predict(client, [1], model="dice") for _ in range(40)]
+
+    assert {answer.headers["cache-status"] for answer in answers} == {"modelyard; fwd=bypass"}
+    assert {answer.json()["prediction"] for answer in answers} == {1, 2}
+
+
 async def test_no_tenant_hits_what_another_asked(client, serving):
     other = await make_caller(serving.database)
     artifact = napping_model()
