@@ -46,3 +46,31 @@ def test_to_be_told_twice_is_to_be_told_once(clock):
     meter.note(busy=False)
 
     assert meter.fraction() == pytest.approx(0.8)
+
+
+def test_of_many_short_spells_only_those_of_the_last_second_count(clock):
+    meter = BusyMeter()
+    for number in range(3000):
+        clock.now = 100 + number / 1000
+        meter.note(busy=True)
+        clock.now += 0.00025
+        meter.note(busy=False)
+
+    assert meter.fraction() == pytest.approx(0.25, abs=0.001)
+    clock.now += 0.5
+    assert meter.fraction() == pytest.approx(0.125, abs=0.001)
+    clock.now += 10
+    assert meter.fraction() == 0
+
+
+def test_a_long_spell_counts_by_its_part_in_the_window_and_so_does_the_next(clock):
+    meter = BusyMeter()
+    meter.note(busy=True)
+    clock.now = 105.0
+    meter.note(busy=False)
+    clock.now = 105.25
+    meter.note(busy=True)
+
+    clock.now = 105.5
+
+    assert meter.fraction() == pytest.approx(0.75)

@@ -11,7 +11,8 @@ class BusyMeter:
 
     def __init__(self) -> None:
         self._began: float | None = None
-        self._spans: deque[tuple[float, float]] = deque()
+        self._spans: deque[tuple[float, float]] = deque()  # thousands a second, for a swift model
+        self._sum_s = 0.0  # of all of them, so that nobody need add them up
 
     def note(self, *, busy: bool) -> None:
         """It is so from now on, or no longer."""
@@ -20,6 +21,7 @@ class BusyMeter:
             self._began = now
         elif not busy and self._began is not None:
             self._spans.append((self._began, now))
+            self._sum_s += now - self._began
             self._began = None
             self._forget(now)
 
@@ -28,11 +30,16 @@ class BusyMeter:
         now = time.monotonic()
         self._forget(now)
         start = now - WINDOW_S
-        total = sum(end - max(began, start) for began, end in self._spans)
+        total_s = self._sum_s
+        if self._spans:
+            total_s -= max(0.0, start - self._spans[0][0])  # what of the oldest is before the window
         if self._began is not None:
-            total += now - max(self._began, start)
-        return min(total / WINDOW_S, 1.0)
+            total_s += now - max(self._began, start)
+        return min(max(total_s / WINDOW_S, 0.0), 1.0)
 
     def _forget(self, now: float) -> None:
         while self._spans and self._spans[0][1] < now - WINDOW_S:
-            self._spans.popleft()
+            began, end = self._spans.popleft()
+            self._sum_s -= end - began
+        if not self._spans:
+            self._sum_s = 0.0  # without the errors of rounding
