@@ -120,7 +120,7 @@ class AsyncHost:
         return self._process.memory_bytes()
 
     def model_bytes(self) -> int:
-        """By how much the model, with its engine, made it grow."""
+        """By how much the model, with its engine, made it grow. Asks the kernel: not for the event loop."""
         return self._process.model_bytes()
 
     def _read(self) -> None:

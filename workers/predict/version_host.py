@@ -132,7 +132,9 @@ class VersionHost:
             engine = Engine(name=NATIVE, why=f"It stays native: while it was compiled, {death}.")
             await self.start()
             return msgspec.structs.replace(verdict, engine=engine)
-        verdict = msgspec.structs.replace(verdict, engine=engine, memory_bytes=host.model_bytes())
+        verdict = msgspec.structs.replace(
+            verdict, engine=engine, memory_bytes=await asyncio.to_thread(host.model_bytes)
+        )
         self.artifact = msgspec.structs.replace(
             self.artifact, engine=engine, memory_bytes=verdict.memory_bytes or 0
         )
