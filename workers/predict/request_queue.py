@@ -107,12 +107,13 @@ class RequestQueue:
         adopted: list[Any] = []
         for consumer in consumers:
             name = consumer["name"].decode()
-            if name == self._worker_id:
+            ours, has_any = name == self._worker_id, consumer["pending"] > 0
+            if ours and has_any:
                 adopted += await self._claim(name, idle_ms=LOST_AFTER_MS)
-            elif name not in living and consumer["pending"] == 0:
-                await self._redis.xgroup_delconsumer(self._stream, GROUP, name)
-            elif name not in living:
+            elif not ours and name not in living and has_any:
                 adopted += await self._claim(name, idle_ms=0)
+            elif not ours and name not in living:
+                await self._redis.xgroup_delconsumer(self._stream, GROUP, name)
         return self._unpack(adopted)
 
     def answer(self, replies: Iterable[tuple[Taken, Reply]]) -> None:
