@@ -71,12 +71,17 @@ _DIGEST = hashlib.sha1(ADMIT.encode(), usedforsecurity=False).hexdigest()  # by 
 
 
 def admit_command(
-    stream: str, limits: Sequence[Limit], reply_to: str, requests: Sequence[bytes]
+    stream: str, limits: Sequence[Limit], reply_to: str, requests: Sequence[bytes], *, in_full: bool = False
 ) -> tuple[Any, ...]:
-    """The command that counts the requests against the limits and queues what they let through."""
+    """The command that counts the requests against the limits and queues what they let through.
+
+    Args:
+        in_full: bring the script along: Redis does not know it.
+    """
     keys = [limit.key for limit in limits]
     numbers = [number for limit in limits for number in (limit.burst, limit.interval_us)]
-    return ("EVALSHA", _DIGEST, len(keys) + 1, stream, *keys, *numbers, reply_to, *requests)
+    script = ("EVAL", ADMIT) if in_full else ("EVALSHA", _DIGEST)
+    return (*script, len(keys) + 1, stream, *keys, *numbers, reply_to, *requests)
 
 
 def admission_of(limits: Sequence[Limit], told: Sequence[int]) -> Admission:
