@@ -22,7 +22,7 @@ from shared.limits.policy import Limit
 from shared.messaging.redis_pipe import RedisPipe, pack
 from shared.predictions.errors import PredictionTimeout, QueueUnreachable, RequestWithdrawn
 from shared.predictions.keys import WITHDRAWN_CHANNEL, reply_list
-from shared.predictions.wire import MAX_ENTRY_ROWS, Reply, Request, Withdrawn, decode_replies, encode
+from shared.predictions.wire import MAX_ENTRY_ROWS, Reply, Request, Withdrawn, encode, readable_replies
 
 log = structlog.get_logger()
 
@@ -245,7 +245,7 @@ class PredictQueue:
 
     def _hand_out(self, packed: list[bytes]) -> None:
         for item in packed:
-            for reply in decode_replies(item):
+            for reply in readable_replies(item):
                 asked = self._waiting.get(reply.id)
                 if asked is not None:
                     asked.reply = reply

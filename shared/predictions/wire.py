@@ -8,6 +8,9 @@ call gave to one API process. Structs travel as arrays: names would be half the 
 from collections.abc import Iterable
 
 import msgspec
+import structlog
+
+log = structlog.get_logger()
 
 REPLY_TO_FIELD = b"t"
 REQUEST_FIELD = b"r"
@@ -70,6 +73,15 @@ class Withdrawn(msgspec.Struct, frozen=True, array_like=True):
 
 
 decode_withdrawn = msgspec.msgpack.Decoder(Withdrawn).decode
+
+
+def readable_replies(item: bytes) -> list[Reply]:
+    """The replies in an item of a reply list; none where another release, or somebody else, wrote it."""
+    try:
+        return decode_replies(item)
+    except msgspec.MsgspecError as error:
+        log.warning("replies not understood", error=str(error))
+        return []
 
 
 def join_tables(bodies: Iterable[bytes]) -> list[list[object]]:

@@ -15,6 +15,7 @@ from shared.background import end_tasks
 from shared.catalog.messages import announce_model
 from shared.catalog.tables import ModelRow
 from shared.predictions.errors import ModelCrashed, ModelLoading, PredictionTimeout
+from shared.predictions.wire import Reply, encode
 from tests.fixtures.moody import COMPANY, COUNT, DIE, HANG, NAP, TOTAL, moody_model
 from tests.fixtures.predictions import ask
 
@@ -251,12 +252,27 @@ async def test_replies_lost_with_their_connection_are_asked_for_again(say, redis
     assert kills > 3
 
 
+async def test_a_reply_that_nobody_can_read_keeps_no_other_from_its_caller(busy, redis, predictor):
+    naps = await busy()
+    [first, _] = predictor._queue._waiting  # what a worker would answer now
+
+    reply = encode([Reply(first, {"label": [7.0]})])
+    await redis.rpush(predictor._queue._reply_to, b"of another release", reply)
+
+    assert await asyncio.gather(*naps) == [7, 0]
+
+
 async def test_scripts_that_somebody_flushed_are_brought_again(say, redis):
     await say(0, 1)
 
     await redis.script_flush()
+    entries = []
+    for _ in range(10):  # a turn of the event loop each
+        entries.append(asyncio.create_task(say(COUNT, 2)))
+        await asyncio.sleep(0)
 
-    assert await say(0, 2) == 2
+    assert await asyncio.gather(*entries) == [2] * 10
+    assert await say(TOTAL) == 10  # none was sent twice
 
 
 async def test_a_version_whose_artifact_is_lost_is_tried_once_and_its_callers_are_told(

@@ -183,3 +183,18 @@ async def test_a_stream_that_is_gone_is_nothing_to_adopt_from_and_is_there_again
 
     assert adopted == []
     assert [group["name"] for group in await redis.xinfo_groups(STREAM)] == [b"workers"]
+
+
+async def test_an_entry_that_nobody_can_read_is_dropped_and_stops_nothing(redis, queue, came):
+    queue.want(more=True)
+    await redis.xadd(STREAM, {"t": "replies", "r": b"of another release"})
+    await redis.xadd(STREAM, {"odd": "one"})
+    await add(redis, 7)
+
+    await until(lambda: ids(came) == [7])
+    queue.answer(replies(*came))
+
+    async with asyncio.timeout(10):
+        while await redis.xlen(STREAM):
+            await asyncio.sleep(0.01)
+    assert await pending(redis) == 0

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from msgspec import MsgspecError
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -206,21 +207,28 @@ class RequestQueue:
         now = time.monotonic()
         for entry_id, fields in entries:
             self._in_hand.add(entry_id)
-            if fields:
-                requests += self._requests(entry_id, fields, now)
-            else:  # one that was deleted while it was pending comes without any
+            own = self._requests(entry_id, fields or [], now)
+            requests += own
+            if not own:
                 self._send([], [entry_id])
         return requests
 
-    def _requests(self, entry_id: bytes, fields: list[bytes], now: float) -> Iterable[Taken]:
-        """The requests of an entry: its fields are where replies go, then name and content of each."""
+    def _requests(self, entry_id: bytes, fields: list[bytes], now: float) -> list[Taken]:
+        """The requests of an entry: its fields are where replies go, then name and content of each.
+
+        There are none in one that was deleted while it was pending.
+        """
         age_s = self._clock.age_ms(entry_id) / 1000
-        reply_to, packed = fields[1], fields[3::2]
+        packed = fields[3::2]
         entry = Entry(entry_id, len(packed))
-        return [
-            Taken(decode_request(request), entry, reply_to=reply_to, taken_at=now, age_s=age_s)
-            for request in packed
-        ]
+        try:
+            return [
+                Taken(decode_request(request), entry, reply_to=fields[1], taken_at=now, age_s=age_s)
+                for request in packed
+            ]
+        except MsgspecError as error:  # of another release, or of somebody else: it must stop nobody
+            log.warning("requests not understood", error=str(error))
+            return []
 
 
 def _count_off(taken: Taken, done: list[bytes]) -> None:
