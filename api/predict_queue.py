@@ -133,11 +133,6 @@ class PredictQueue:
         self._writer.close()
         self._reader.close()
 
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for their reply."""
-        return len(self._waiting)
-
     def send(self, asked: Asked) -> None:
         """Send a request with the others of this turn of the event loop."""
         loop = asyncio.get_running_loop()
@@ -217,9 +212,7 @@ class PredictQueue:
             self._send(entry, time.monotonic(), in_full=True)  # somebody has flushed Redis's scripts
             return
         if isinstance(told, Exception):
-            log.error("requests not queued", error=str(told))
-            for asked in entry:
-                self._fail(asked, QueueUnreachable("the request queue refuses requests; try again"))
+            self._refused(entry, told)
             return
         admission = admission_of(limits, told)
         for asked in entry[: admission.granted]:
@@ -229,6 +222,16 @@ class PredictQueue:
         for asked in entry[admission.granted :]:
             asked.sent = False
             self._fail(asked, admission.refusal())
+
+    def _refused(self, entry: list[Asked], error: Exception) -> None:
+        if str(error).startswith("NOSCRIPT"):  # SCRIPT FLUSH, or another server behind the same address
+            self._writer.post(pack(("SCRIPT", "LOAD", ADMIT)), (_ignore,))
+            self._outbox += entry
+            self._write()
+            return
+        log.error("requests not queued", error=str(error))
+        for asked in entry:
+            self._fail(asked, QueueUnreachable("the request queue refuses requests; try again"))
 
     def _begin_reading(self) -> None:
         self._reader.post(self._await_replies, (self._read,))
