@@ -7,12 +7,10 @@ one that is away for a minute is not noticed.
 
 import asyncio
 import time
-from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from shared.access.caller import Caller
 from shared.background import end_tasks
@@ -26,7 +24,7 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 MAX_ROUTES = 10_000  # in one process; past it all are read anew
-
+ASK_AGAIN_AFTER_S = 1.0  # a database that did not answer
 
 RouteKey = tuple[UUID, str, int | None]  # tenant, model as the caller spells it, version asked for
 
@@ -108,7 +106,18 @@ class Routes:
 
     def _refresh(self, key: RouteKey) -> None:
         if key not in self._reads:
-            self._reading(key).add_done_callback(_log_failure)
+            self._reading(key).add_done_callback(lambda task: self._end_refresh(key, task))
+
+    def _end_refresh(self, key: RouteKey, task: "asyncio.Task[Route]") -> None:
+        """One that failed is tried again after a while; the old route serves meanwhile."""
+        error = None if task.cancelled() else task.exception()
+        if error is None or isinstance(error, CallerError):
+            return
+        log.warning("route not refreshed", error=type(error).__name__)
+        route = self._routes.get(key)
+        if route is not None:
+            again_at = time.monotonic() + ASK_AGAIN_AFTER_S
+            self._routes[key] = msgspec.structs.replace(route, fresh_until=min(again_at, route.good_until))
 
     def _reading(self, key: RouteKey) -> asyncio.Task[Route]:
         """One read at a time for each route, however many wait for it."""
@@ -155,10 +164,3 @@ class Routes:
         if len(self._routes) >= MAX_ROUTES:
             self._routes.clear()
         self._routes[key] = route
-
-
-def _log_failure(task: "asyncio.Task[Any]") -> None:
-    """A refresh that failed is tried again by the next request; the old route serves meanwhile."""
-    error = None if task.cancelled() else task.exception()
-    if isinstance(error, SQLAlchemyError | OSError):
-        log.warning("route not refreshed", error=type(error).__name__)
