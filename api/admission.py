@@ -71,17 +71,12 @@ _DIGEST = hashlib.sha1(ADMIT.encode(), usedforsecurity=False).hexdigest()  # by 
 
 
 def admit_command(
-    stream: str, limits: Sequence[Limit], reply_to: str, requests: Sequence[bytes], *, in_full: bool = False
+    stream: str, limits: Sequence[Limit], reply_to: str, requests: Sequence[bytes]
 ) -> tuple[Any, ...]:
-    """The command that counts the requests against the limits and queues what they let through.
-
-    Args:
-        in_full: bring the script along: Redis does not know it.
-    """
+    """The command that counts the requests against the limits and queues what they let through."""
     keys = [limit.key for limit in limits]
     numbers = [number for limit in limits for number in (limit.burst, limit.interval_us)]
-    script = ("EVAL", ADMIT) if in_full else ("EVALSHA", _DIGEST)
-    return (*script, len(keys) + 1, stream, *keys, *numbers, reply_to, *requests)
+    return ("EVALSHA", _DIGEST, len(keys) + 1, stream, *keys, *numbers, reply_to, *requests)
 
 
 def admission_of(limits: Sequence[Limit], told: Sequence[int]) -> Admission:

@@ -195,22 +195,19 @@ class PredictQueue:
             if alive:
                 self._send(alive, now)
 
-    def _send(self, entry: list[Asked], now: float, *, in_full: bool = False) -> None:
-        """Queue requests for one version under the same limits; `in_full` as for admit_command."""
+    def _send(self, entry: list[Asked], now: float) -> None:
+        """Queue requests for one version under the same limits."""
         stream, limits = entry[0].stream, entry[0].limits
         requests = [asked.packed(now) for asked in entry]
         for asked in entry:
             asked.sent = True
-        command = admit_command(stream, limits, self._reply_to, requests, in_full=in_full)
+        command = admit_command(stream, limits, self._reply_to, requests)
         self._writer.post(pack(command), (lambda told: self._admitted(entry, limits, told),))
 
     def _admitted(self, entry: list[Asked], limits: tuple[Limit, ...], told: Any) -> None:
         """Redis has counted and queued: the first of the entry, or all."""
         if isinstance(told, RedisConnectionError):
             return  # whatever waits is sent again with the next connection
-        if isinstance(told, Exception) and str(told).startswith("NOSCRIPT"):
-            self._send(entry, time.monotonic(), in_full=True)  # somebody has flushed Redis's scripts
-            return
         if isinstance(told, Exception):
             self._refused(entry, told)
             return
