@@ -205,8 +205,7 @@ async def settled_rows(api) -> float:
     return now
 
 
-@pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("leader_leaves", [False, True])
+@pytest.mark.parametrize(("leader_leaves", "chunked"), [(False, False), (True, False), (True, True)])
 async def test_equal_requests_in_flight_are_computed_once(api, client, leader_leaves, chunked):
     await predict(client, row(next(numbers)))
     computed = await settled_rows(api)
