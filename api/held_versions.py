@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -44,7 +45,7 @@ class HeldVersions:
 
     async def look(self) -> None:
         """Look now; without Redis, what was seen last stands."""
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError, OSError, msgspec.MsgspecError):
             await self._look()
 
     async def ask_for(self, version_ids: list[UUID]) -> None:
@@ -58,7 +59,7 @@ class HeldVersions:
         while True:
             try:
                 await self._look()
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, msgspec.MsgspecError) as error:  # of another release, perhaps
                 log.warning("workers unknown for now", error=str(error))
             await self.ask_for([wanted for wanted in self._waited_for() if wanted not in self._held])
             await asyncio.sleep(self._pause_s)

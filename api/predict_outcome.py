@@ -2,6 +2,7 @@
 
 import time
 
+from api.dispatch import NotCached
 from api.flight import Flight
 from shared.analytics import outcome
 from shared.analytics.recorder import Recorder
@@ -11,6 +12,7 @@ from shared.predictions.errors import ModelFailed, ModelLoading, QueueUnreachabl
 # The first that fits.
 _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (ModelFailed, outcome.FAILED),
+    (NotCached, outcome.INVALID),
     (CallerError, outcome.INVALID),
     (RateLimited, outcome.LIMITED),
     (ModelLoading, outcome.LOADING),

@@ -75,7 +75,8 @@ class ApiProcesses:
             self._serve(mine)
             status = 0
         except SystemExit as end:
-            print(end.code, file=sys.stderr)  # noqa: T201  an operator reads it
+            if isinstance(end.code, str):  # a number was explained by whoever ended it
+                print(end.code, file=sys.stderr)  # noqa: T201  an operator reads it
         except BaseException:
             log.exception("api process failed")
         finally:

@@ -253,7 +253,9 @@ async def test_a_full_worker_lets_go_of_what_was_used_longest_ago(
     for name, label in [("one", 1), ("two", 2), ("three", 3)] * 2:
         assert await ask(predictor, caller, name, [[0.0]]) == {"label": [label]}
 
-    assert len(hosts_of(worker)) == 2
+    async with asyncio.timeout(10):
+        while len(hosts_of(worker)) > 2:  # the last that made room may still be leaving
+            await asyncio.sleep(0.02)
 
 
 async def test_without_any_worker_the_caller_is_told_that_the_model_loads(
