@@ -108,6 +108,23 @@ async def test_rows_that_end_the_host_cost_their_neighbours_no_answer(say):
     ]
 
 
+async def test_a_host_killed_while_it_loads_the_model_anew_costs_no_answer(
+    predict_workers, uploads, predictor, caller
+):
+    worker = await predict_workers.start()
+    await uploads.add("slow", moody_model(load_s=1))
+    [first] = hosts_of(worker)
+    first.kill()
+    waiting = asyncio.create_task(ask(predictor, caller, "slow", [[0, 7]], deadline_s=20))
+
+    async with asyncio.timeout(10):
+        while not (loading := [host for host in hosts_of(worker) if host != first]):
+            await asyncio.sleep(0.01)
+    loading[0].kill()
+
+    assert await waiting == {"label": [7]}
+
+
 async def test_a_request_withdrawn_before_its_turn_is_not_computed(say, busy):
     naps = await busy()
 

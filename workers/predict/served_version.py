@@ -31,7 +31,7 @@ from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()
 
-TRIES = 2  # of a call that ends its host: the first may have been another's fault
+TRIES = 2  # of a call that ends its host, and of a host's start: the first may have failed by chance
 STOP_PAUSE_S = 0.005  # between looks whether the last call has ended
 
 
@@ -49,6 +49,7 @@ class ServedVersion:
         self._meter = BusyMeter()
         self._timer: asyncio.TimerHandle | None = None
         self._ready = self._stopping = False
+        self._failed_starts = 0  # of hosts, in a row
 
     async def start(self) -> None:
         """Load the model if it is not, and begin to answer."""
@@ -211,11 +212,13 @@ class ServedVersion:
 
     def _begin_again(self, error: Exception | None) -> None:
         """A host has started, or could not: then nobody who waits now is to wait for it."""
-        if error is not None and not any(lane.host.loaded for lane in self._lanes):
-            for taken in self._waiting.take_all():
-                self._refuse(Call([taken]), error)
-        else:
+        self._failed_starts = 0 if error is None else self._failed_starts + 1
+        again = isinstance(error, HostDied) and self._failed_starts < TRIES
+        if error is None or again or any(lane.host.loaded for lane in self._lanes):
             self._fill()
+            return
+        for taken in self._waiting.take_all():
+            self._refuse(Call([taken]), error)
 
     async def _refuse_all(self, error: Exception) -> None:
         """Tell those who wait that the version cannot be loaded, rather than let their deadlines pass."""
