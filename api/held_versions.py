@@ -30,6 +30,7 @@ class HeldVersions:
         self._heartbeats = Heartbeats(redis, heartbeat_s=heartbeat_s)
         self._held: frozenset[UUID] = frozenset()
         self._watching: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def __contains__(self, version_id: UUID) -> bool:
         return version_id in self._held
@@ -40,13 +41,13 @@ class HeldVersions:
 
     async def close(self) -> None:
         """Stop."""
-        if self._watching is not None:
-            await end_tasks(self._watching)
+        await end_tasks(*(task for task in (self._watching, self._looking) if task is not None))
 
     async def look(self) -> None:
-        """Look now; without Redis, what was seen last stands."""
-        with contextlib.suppress(RedisError, OSError, msgspec.MsgspecError):
-            await self._look()
+        """Look now, together with whoever looks; without Redis, what was seen last stands."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_once())
+        await asyncio.shield(self._looking)
 
     async def ask_for(self, version_ids: list[UUID]) -> None:
         """Have workers load the versions. What does not arrive is asked for again at the next look."""
@@ -63,6 +64,14 @@ class HeldVersions:
                 log.warning("workers unknown for now", error=str(error))
             await self.ask_for([wanted for wanted in self._waited_for() if wanted not in self._held])
             await asyncio.sleep(self._pause_s)
+
+    async def _look_once(self) -> None:
+        try:
+            await self._look()
+        except (RedisError, OSError, msgspec.MsgspecError) as error:
+            log.debug("workers unknown for now", error=str(error))
+        finally:
+            self._looking = None
 
     async def _look(self) -> None:
         states = await self._heartbeats.living()
