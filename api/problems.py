@@ -123,7 +123,8 @@ def _problem(found: Finding, error: Exception, *, path: str, request_id: str) ->
         # Refusals of ours (503, 504) are business as usual; whatever else ends here is not.
         ours = isinstance(error, errors.TransientError)
         level = logging.DEBUG if ours else logging.ERROR
-        log.log(level, "request failed", code=found.code, exc_info=None if ours else error)
+        if logging.root.isEnabledFor(level):  # structlog would put the line together first
+            log.log(level, "request failed", code=found.code, exc_info=None if ours else error)
     return Problem(
         status=found.status,
         title=HTTPStatus(found.status).phrase,
