@@ -51,24 +51,6 @@ def refuse_beyond(max_bytes: int, request: Request[Any, Any, Any]) -> None:
         raise TooLarge(f"the body has {size_bytes} bytes; up to {max_bytes} are allowed")
 
 
-async def whole_body(request: Request[Any, Any, Any], *, max_bytes: int) -> bytes:
-    """The body in one piece.
-
-    Raises:
-        TooLarge: it has more than `max_bytes`, announced or not.
-        BodyCut: the client left before its end.
-    """
-    refuse_beyond(max_bytes, request)
-    pieces: list[bytes] = []
-    left = max_bytes
-    async for piece in body_pieces(request):
-        left -= len(piece)
-        if left < 0:
-            raise TooLarge(f"the body has more than the {max_bytes} bytes that are allowed")
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
 async def body_pieces(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
     """The body, piece by piece, as the client sends it.
 
