@@ -25,11 +25,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: as the model was trained on it, or `x0`, `x1`, … where it was trained on a bare array.
+        shape: of one row's value: `[]` a scalar, `[28, 28]` a list of 28 lists of 28 numbers.
         example: a value that the model takes, for the example request.
     """
 
     name: str
     datatype: Datatype
+    shape: list[int] = []
     example: Any = 0.0
 
 
@@ -51,6 +53,7 @@ class Layout(StrEnum):
 
     MATRIX = "matrix"  # one array of 64-bit floats, shape (rows, columns)
     TABLE = "table"  # a pandas DataFrame: columns are selected by name, or not all are numbers
+    TENSORS = "tensors"  # an array an input, by name, each of shape (rows, *its shape)
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +77,38 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
 
     artifact: str | None  # None where the file does not say
     installed: str | None  # None where it is not installed
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that a pickle in the artifact imports.
+
+    Attributes:
+        standing: `allowed`: on the list of what models need; `dangerous`: known to run or reach whatever
+            its arguments say; `unknown`: neither.
+    """
+
+    module: str
+    name: str
+    standing: Literal["allowed", "unknown", "dangerous"]
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What an artifact is, as far as reading it tells: nothing in it was run.
+
+    Attributes:
+        format: found by content: joblib, pickle, onnx.
+        runtime: which of workers/host/runtimes opens it.
+        imports: of the pickles in it.
+        needs: the distributions (as PyPI names them) that it takes beyond what every environment has, and
+            other versions of those; each with the version that the file tells, or None.
+        requirements: lines of a requirements file that came in it.
+    """
+
+    format: str
+    runtime: str
+    imports: list[Import] = []
+    needs: dict[str, str | None] = {}
+    requirements: list[str] = []
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import msgspec
 import pandas as pd
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Library, Signature
+from shared.catalog.verdict import Contents, Library, Signature
 from workers.host.artifact import Artifact
 from workers.host.rows import Rows
 
@@ -61,12 +61,23 @@ class LoadedModel(Answering, Protocol):
 
 
 class Runtime(Protocol):
-    """Opens one family of formats."""
+    """Opens one family of formats.
+
+    Its module, `recognises` and `read` need nothing but what every environment has; only `load` imports the
+    family's own library.
+    """
 
     name: str
 
     def recognises(self, artifact: Artifact) -> bool:
         """Whether the content, never the name, says that the file is of this family."""
+
+    def read(self, artifact: Artifact) -> Contents:
+        """What is in it, without running anything of it.
+
+        Raises:
+            Rejected: it can be seen already that nothing in it can be served.
+        """
 
     def load(self, artifact: Artifact) -> LoadedModel:
         """Open the artifact. This runs its author's code.

@@ -14,7 +14,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from shared.catalog.verdict import Datatype, Library, Signature
+from shared.catalog.verdict import Contents, Datatype, Library, Signature
 from workers.host.artifact import Artifact
 from workers.host.rejection import Rejected
 from workers.host.rows import Rows
@@ -37,6 +37,15 @@ class SklearnRuntime:
     def recognises(self, artifact: Artifact) -> bool:
         """Whether it is a pickle; what is in it, only loading tells."""
         return pickles.is_pickle(artifact)
+
+    def read(self, artifact: Artifact) -> Contents:
+        """Its version, as far as the bytes tell."""
+        version = pickles.recorded_sklearn_version(artifact)
+        artifact.file.seek(0)
+        needs: dict[str, str | None] = {}
+        if version is not None and version != sklearn.__version__:
+            needs["scikit-learn"] = version
+        return Contents(format=pickles.format_of(artifact), runtime=self.name, needs=needs)
 
     def load(self, artifact: Artifact) -> "SklearnModel":
         """Unpickle it, and see that it is a fitted estimator."""
