@@ -19,6 +19,7 @@ from shared.catalog.news import CatalogNews
 from shared.catalog.service import mark_degraded
 from shared.database.engine import Database
 from shared.errors import PlatformError
+from shared.garbage import collect_garbage
 from shared.predictions.placement import Heartbeats, WorkerState
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -81,6 +82,7 @@ class Supervisor:
             add_host=self._loading.add_host,
         )
         self._errands: set[asyncio.Task[None]] = set()
+        self._tidied_for: frozenset[UUID] = frozenset()  # the versions that were held then
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then answer what was taken and leave."""
@@ -129,6 +131,10 @@ class Supervisor:
 
     async def _tidy(self, _: UUID | None) -> None:
         await self._shelf.tidy()
+        held = frozenset(self._shelf.version_ids())
+        if held != self._tidied_for:
+            self._tidied_for = held
+            collect_garbage()
 
     async def _say_what_is_held(self) -> None:
         state = WorkerState(
