@@ -17,9 +17,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api.flight import Flight
 from api.predict_answer import Answer, answer_of
-from api.predict_request import Fields
+from api.predict_request import Fields, Headers
 from api.predict_route import PREFIX, PredictRoute
-from api.problems import problem_answer
+from api.problems import is_business_as_usual, problem_answer
 from api.request_context import bound_to_logs, request_id_of
 
 _PREFIX: Final = PREFIX.encode()
@@ -37,6 +37,7 @@ class LaneRequest:
         body: what has come of it.
         begun: its body is complete.
         flight: what it became, while that is under way.
+        headers: the last of each name.
         response_complete, disconnected, keep_alive, message_event: uvicorn looks at these.
     """
 
@@ -45,6 +46,7 @@ class LaneRequest:
         "body",
         "disconnected",
         "flight",
+        "headers",
         "id",
         "keep_alive",
         "message_event",
@@ -52,8 +54,12 @@ class LaneRequest:
         "response_complete",
     )
 
-    def __init__(self, request_id: str, *, keep_alive: bool) -> None:
-        self.id, self.keep_alive = request_id, keep_alive
+    def __init__(self, headers: Headers, *, keep_alive: bool) -> None:
+        self.id, self.headers, self.keep_alive = (
+            request_id_of(headers.get(b"x-request-id")),
+            headers,
+            keep_alive,
+        )
         self.path, self.body = "", b""
         self.flight: Flight | None = None
         self.begun = self.response_complete = self.disconnected = False
@@ -93,12 +99,12 @@ class PredictLane(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the lane if the request may be one for it."""
-        if not self._may_take_lane():
+        headers = dict(self.headers)
+        if not self._may_take_lane(headers):
             super().on_headers_complete()
             return
-        request_id = request_id_of(dict(self.headers).get(b"x-request-id"))
         keep_alive = self.parser.should_keep_alive()
-        self.cycle = LaneRequest(request_id, keep_alive=keep_alive)  # type: ignore[assignment]
+        self.cycle = LaneRequest(headers, keep_alive=keep_alive)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """Gather the body."""
@@ -123,7 +129,7 @@ class PredictLane(HttpToolsProtocol):
             self.route.abandon(request.flight)
         super().connection_lost(exc)
 
-    def _may_take_lane(self) -> bool:
+    def _may_take_lane(self, headers: Headers) -> bool:
         parser = self.parser
         if not self.url.startswith(_PREFIX) or b"%" in self.url or parser.get_method() != b"POST":
             return False
@@ -134,13 +140,7 @@ class PredictLane(HttpToolsProtocol):
             return False  # a pipelined request waits for its turn
         if self.flow.write_paused:
             return False  # a client that does not read its answers waits for itself, which the lane cannot
-        return not (self.expect_100_continue or parser.should_upgrade() or self._is_large())
-
-    def _is_large(self) -> bool:
-        for name, value in self.headers:
-            if name == b"content-length":
-                return not value.isdigit() or int(value) > _MAX_BODY
-        return True  # in chunks of unknown sum
+        return not (self.expect_100_continue or parser.should_upgrade() or _is_large(headers))
 
     def _begin(self, request: LaneRequest) -> bool:
         """Send the request, or answer it at once; False if it must go the ordinary way."""
@@ -151,6 +151,7 @@ class PredictLane(HttpToolsProtocol):
                 request.path,
                 url.query or b"",
                 self.headers,
+                request.headers,
                 request.body,
                 on_end=lambda flight: self._end(request, flight),
             )
@@ -183,6 +184,11 @@ class PredictLane(HttpToolsProtocol):
         self.on_response_complete()
 
 
+def _is_large(headers: Headers) -> bool:
+    size = headers.get(b"content-length", b"")  # without it: in chunks of unknown sum
+    return not size.isdigit() or int(size) > _MAX_BODY
+
+
 def _answer_to(request: LaneRequest, flight: Flight) -> Answer:
     if flight.error is not None:
         return _problem(request, flight.error)
@@ -193,6 +199,8 @@ def _answer_to(request: LaneRequest, flight: Flight) -> Answer:
 
 
 def _problem(request: LaneRequest, error: Exception) -> Answer:
+    if is_business_as_usual(error):  # nothing is logged of it, and a flood of them should cost little
+        return problem_answer(error, path=request.path, request_id=request.id)
     with bound_to_logs(request.id):
         return problem_answer(error, path=request.path, request_id=request.id)
 

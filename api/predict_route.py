@@ -71,9 +71,13 @@ class PredictRoute:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     def begin(
-        self, path: str, query: bytes, headers: Fields, body: bytes, *, on_end: OnLanded
+        self, path: str, query: bytes, fields: Fields, headers: Headers, body: bytes, *, on_end: OnLanded
     ) -> Flight | None:
         """Begin on a request that needs to wait for nothing but the model.
+
+        Args:
+            fields: its headers as they came.
+            headers: the last of each name.
 
         Returns:
             None for every other, and for one that is wrong: it has not begun, and `__call__` will tell.
@@ -82,10 +86,10 @@ class PredictRoute:
             TransientError: it may not wait.
         """
         try:
-            caller = self._credentials.known(token_of(headers))
+            caller = self._credentials.known(token_of(fields))
             if caller is None:
                 return None
-            question = self._question(caller, path, query, dict(headers), body, watch=None)
+            question = self._question(caller, path, query, headers, body, watch=None)
             return self._predictor.begin(question, on_end=on_end)
         except (CallerError, HTTPException):
             return None

@@ -118,6 +118,11 @@ def problem_answer(
     return found.status, headers, body
 
 
+def is_business_as_usual(error: Exception) -> bool:
+    """Whether it is a refusal of ours, of which a line is logged for whoever debugs alone."""
+    return isinstance(error, errors.TransientError) and not logging.root.isEnabledFor(logging.DEBUG)
+
+
 def _problem(found: Finding, error: Exception, *, path: str, request_id: str) -> Problem:
     if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # Refusals of ours (503, 504) are business as usual; whatever else ends here is not.
