@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from shared.catalog.verdict import Engine, Signature, Verdict
+from workers.host.cell.layers import Layers
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -129,6 +130,8 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed", forbid_
 class Fork(msgspec.Struct, frozen=True, array_like=True, tag="fork"):
     """Ask the template for a host. Its socket and its slots come as descriptors."""
 
+    memory_bytes: int  # that it may have for itself
+
 
 class Forked(msgspec.Struct, frozen=True, array_like=True, tag="forked"):
     """A host runs; its pidfd comes as a descriptor."""
@@ -151,7 +154,9 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
-    """The template has imported everything."""
+    """The template has imported everything, and knows what cells it can make."""
+
+    layers: Layers
 
 
 Request = Load | Accelerate | Predict

@@ -13,11 +13,16 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
+import msgspec
 import numpy as np
 
-from workers.host import sandbox, serve, warm
+from workers.host import serve, warm
+from workers.host.cell import door, kernel, walls
+from workers.host.cell.walls import Walls
 from workers.host.protocol import (
     SLOTS,
     AskEnd,
@@ -70,8 +75,8 @@ class _Host:
 class Template:
     """Serves its control socket until that ends."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    def __init__(self, control: socket.socket, cell: Walls) -> None:
+        self._control, self._cell = control, cell
         self._hosts: dict[int, _Host] = {}
         self._forked = 0
         self._selector = selectors.DefaultSelector()
@@ -79,7 +84,7 @@ class Template:
 
     def run(self) -> None:
         """Fork, reap and drain until the supervisor is gone."""
-        self._control.send(encode(Ready()))
+        self._control.send(encode(Ready(self._cell.layers)))
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._control:
@@ -93,8 +98,8 @@ class Template:
         if not message:
             return False
         match decode_template_request(message):
-            case Fork():
-                self._fork(descriptors)
+            case Fork(memory_bytes=memory_bytes):
+                self._fork(descriptors, memory_bytes)
             case AskEnd(host=number):
                 self._control.send(encode(self._end_of(number)))
         return True
@@ -105,12 +110,12 @@ class Template:
         elif not host.drain():
             self._selector.unregister(host.pipe)
 
-    def _fork(self, descriptors: list[int]) -> None:
+    def _fork(self, descriptors: list[int], memory_bytes: int) -> None:
         pipe, printing = os.pipe2(os.O_CLOEXEC)
-        parent = os.getpid()
+        lock = partial(door.close, parent=os.getpid(), memory_bytes=memory_bytes)
         pid = os.fork()
         if pid == 0:
-            _become_host(parent, descriptors, printing)
+            _become_host(self._cell, lock, descriptors, printing)
         for descriptor in (*descriptors, printing):
             os.close(descriptor)
         os.set_blocking(pipe, False)
@@ -148,12 +153,14 @@ def _readable(descriptor: int, timeout_ms: int) -> bool:
     return bool(poll.poll(timeout_ms))
 
 
-def _become_host(parent: int, descriptors: list[int], printing: int) -> NoReturn:
+def _become_host(
+    cell: Walls, lock: Callable[[Walls], None], descriptors: list[int], printing: int
+) -> NoReturn:
     """Turn this fork into a host that holds nothing of the template's but its memory."""
     status = 1
     try:
-        first = _keep_only(descriptors, printing)
-        sandbox.enter(parent)
+        first, readable = _keep_only(descriptors, printing, cell.readable)
+        lock(msgspec.structs.replace(cell, readable=readable))
         np.random.seed()  # noqa: NPY002  otherwise every host would draw the same numbers
         serve.run(socket.socket(fileno=first), list(range(first + 1, first + 1 + SLOTS)))
         status = 0
@@ -164,21 +171,28 @@ def _become_host(parent: int, descriptors: list[int], printing: int) -> NoReturn
         os._exit(status)
 
 
-def _keep_only(descriptors: list[int], printing: int) -> int:
-    """Number the given descriptors from 3 on, after output that goes to the pipe, and close all others."""
-    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (*descriptors, printing)]
+def _keep_only(descriptors: list[int], printing: int, readable: list[int]) -> tuple[int, list[int]]:
+    """Number the given descriptors from 3 on, after output that goes to the pipe, and close all others.
+
+    Returns:
+        The first of them, and those of what may be read, for the door.
+    """
+    kept = (*descriptors, *readable)
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 3 + len(kept) + 1) for descriptor in (*kept, printing)]
     os.dup2(high[-1], 1)
     os.dup2(high[-1], 2)
     for number, descriptor in enumerate(high[:-1], start=3):
         os.dup2(descriptor, number)
-    os.closerange(3 + len(descriptors), 1 << 20)
+    os.closerange(3 + len(kept), 1 << 20)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return 3
+    return 3, list(range(3 + len(descriptors), 3 + len(kept)))
 
 
 def main(control: int) -> None:
     """Run the template on the control socket that the supervisor gave."""
     os.umask(0o077)
+    cell = walls.build()  # before the imports: it forks, and so do they
     warm.import_model_libraries()
-    Template(socket.socket(fileno=control)).run()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # whatever a host of the same user might try
+    Template(socket.socket(fileno=control), cell).run()
     os._exit(0)  # hosts get PDEATHSIG; no atexit of a model library runs

@@ -12,6 +12,7 @@ from typing import cast
 
 from shared.errors import OperatorError
 from workers.host import protocol
+from workers.host.cell.layers import Layers
 from workers.host.protocol import AskEnd, Ended, Fork, Forked, Ready
 from workers.hosting.conversation import Conversation
 from workers.hosting.link import HostLink
@@ -23,6 +24,8 @@ _ANSWER_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 5.0
 _SEND_BUFFER_BYTES = 1024 * 1024
 
+HOST_MEMORY_BYTES = 2 * 1024**3  # unless the settings say otherwise
+
 # All that a host finds in its environment. One thread a pool: calls of many models share the cores, and
 # OpenMP reads this when it is loaded, never again.
 _ENVIRONMENT = {
@@ -32,6 +35,8 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     # Arrow's allocator would keep a thread of its own, and a process with threads cannot be forked safely.
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # Another of Arrow's allocators sets a gigabyte aside, which would count as a model's own.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
     # ONNX Runtime would report its use to its makers, by a thread of its own, from its import on.
     "ORT_DISABLE_TELEMETRY": "1",
 }
@@ -55,9 +60,14 @@ class HostTemplate:
     """Starts hosts. One a worker process; threads may share it.
 
     The template ends when this process does, however it ends, and its hosts end with it.
+
+    Attributes:
+        layers: of the cells that it makes; None until it was started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, memory_bytes: int = HOST_MEMORY_BYTES) -> None:
+        self._memory_bytes = memory_bytes
+        self.layers: Layers | None = None
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -110,7 +120,7 @@ class HostTemplate:
         if self._process is not None and self._process.poll() is not None:
             self._discard()
         if self._control is None:
-            self._process, self._control = _start()
+            self._process, self._control, self.layers = _start()
         return self._control
 
     def _fork(self, control: socket.socket) -> HostProcess:
@@ -119,7 +129,7 @@ class HostTemplate:
         conversation = Conversation()
         try:
             slots = [slot.descriptor for slot in conversation.slots]
-            socket.send_fds(control, [protocol.encode(Fork())], [theirs.fileno(), *slots])
+            socket.send_fds(control, [protocol.encode(Fork(self._memory_bytes))], [theirs.fileno(), *slots])
             forked, descriptors = cast("tuple[Forked, list[int]]", _receive(control, _ANSWER_TIMEOUT_S))
         except BaseException:
             ours.close()
@@ -143,7 +153,7 @@ class HostTemplate:
                 process.wait()
 
 
-def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _start() -> tuple[subprocess.Popen[bytes], socket.socket, Layers]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(  # noqa: S603  our own program, with no words from outside
@@ -155,7 +165,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
             start_new_session=True,  # Ctrl-C in a terminal is for the worker alone
         )
     try:
-        _receive(ours, _START_TIMEOUT_S)
+        ready = cast("Ready", _receive(ours, _START_TIMEOUT_S)[0])
     except (OSError, EOFError) as error:
         ours.close()
         process.kill()
@@ -163,7 +173,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
         raise TemplateFailed(
             "the template process of model hosts does not start; see its output above"
         ) from error
-    return process, ours
+    return process, ours, ready.layers
 
 
 def _receive(control: socket.socket, timeout_s: float) -> tuple[Ready | Forked | Ended, list[int]]:
