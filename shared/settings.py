@@ -99,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     route_grace_s: Seconds = 60.0  # how old one may be while the database does not answer
 
     # Model hosts
+    sandbox: Literal["enforce", "warn"] = "enforce"  # where cells do not hold: refuse code, or take the risk
+    host_memory_bytes: Annotated[int, Meta(ge=64 * MIB)] = 2048 * MIB  # that one host may have for itself
     load_timeout_s: Seconds = 60.0
     call_timeout_s: Seconds = 30.0
 

@@ -16,6 +16,7 @@ DEVELOPMENT = {
     "ALLOW_PRIVATE_WEBHOOKS": "true",
     "LOG_FORMAT": "console",
     "DRAIN_S": "0",
+    "SANDBOX": "warn",  # Macs have none; where there is one, it holds all the same
 }
 
 # Storage in a bucket and requests to the outside find these by themselves.

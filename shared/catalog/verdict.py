@@ -102,6 +102,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         needs: the distributions (as PyPI names them) that it takes beyond what every environment has, and
             other versions of those; each with the version that the file tells, or None.
         requirements: lines of a requirements file that came in it.
+        runs_code: opening it runs what its author wrote, as pickles do. False only for formats that cannot:
+            those are opened even where no sandbox can be had.
     """
 
     format: str
@@ -109,6 +111,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     imports: list[Import] = []
     needs: dict[str, str | None] = {}
     requirements: list[str] = []
+    runs_code: bool = True
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

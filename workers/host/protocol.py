@@ -43,12 +43,28 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unkn
         sample: a second descriptor comes with it: rows as CSV or Parquet.
         signature: known from an earlier verdict; None asks for a whole verdict with a probe.
         engine: that an earlier verdict chose, to be built again; None: native.
+        may_run_code: the cell holds, or whoever runs the platform takes the risk. Otherwise only formats
+            that bring no code are opened.
     """
 
     id: int
     sample: bool
     signature: Signature | None
     engine: Engine | None = None
+    may_run_code: bool = True
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True, tag="attempt", forbid_unknown_fields=True):
+    """Try to get out of the cell, in place of opening an artifact, and end.
+
+    Attributes:
+        secret: a file that must not be readable; None: try what ends the process where the cell holds.
+        memory_bytes: that must not be had.
+    """
+
+    id: int
+    secret: str | None
+    memory_bytes: int
 
 
 class Accelerate(msgspec.Struct, frozen=True, array_like=True, tag="accelerate", forbid_unknown_fields=True):
@@ -99,6 +115,13 @@ class Accelerated(
 
     id: int
     engine: Engine
+
+
+class Attempted(msgspec.Struct, frozen=True, array_like=True, tag="attempted", forbid_unknown_fields=True):
+    """What came of trying to get out: what succeeded."""
+
+    id: int
+    escapes: list[str]
 
 
 class Array(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -159,8 +182,8 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
     layers: Layers
 
 
-Request = Load | Accelerate | Predict
-Answer = Loaded | Accelerated | Predicted | Failed
+Request = Load | Attempt | Accelerate | Predict
+Answer = Loaded | Attempted | Accelerated | Predicted | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode

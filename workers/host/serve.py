@@ -10,11 +10,14 @@ import joblib
 
 from workers.host import verdict
 from workers.host.answering import Answering, answering_of
+from workers.host.cell import attempts
 from workers.host.error_text import describe
 from workers.host.memory import give_back
 from workers.host.protocol import (
     Accelerate,
     Accelerated,
+    Attempt,
+    Attempted,
     Buffer,
     Failed,
     Frames,
@@ -38,7 +41,7 @@ class _Connection:
         self._socket = connection
         self._frames = Frames()
 
-    def receive_load(self) -> tuple[Load, list[int]]:
+    def receive_first(self) -> tuple[Load | Attempt, list[int]]:
         """The first request, and the descriptors that came with it."""
         descriptors: list[int] = []
         while (parts := self._frames.next()) is None:
@@ -50,7 +53,7 @@ class _Connection:
             self._frames.received(len(piece))
             descriptors += passed
         request = decode_request(parts[0])
-        if not isinstance(request, Load):
+        if not isinstance(request, Load | Attempt):
             raise TypeError("the first request must open an artifact")
         return request, descriptors
 
@@ -63,7 +66,7 @@ class _Connection:
                     return
                 self._frames.received(count)
             request = decode_request(parts[0])
-            if isinstance(request, Load):
+            if isinstance(request, Load | Attempt):
                 raise TypeError("a host opens one artifact")
             yield request, parts[1]
 
@@ -98,7 +101,10 @@ def run(connection: socket.socket, slots: list[int]) -> None:
     peer = _Connection(connection)
     # No pools: n_jobs=-1 would start processes, and threads of a process that others wait for.
     with joblib.parallel_config(backend="sequential"), one_thread():
-        request, files = peer.receive_load()
+        request, files = peer.receive_first()
+        if isinstance(request, Attempt):
+            peer.send(frame(Attempted(request.id, _escapes(request))))
+            return
         opened = _open(request, files)
         give_back()
         peer.send(frame(Loaded(request.id, opened.verdict)))
@@ -106,10 +112,18 @@ def run(connection: socket.socket, slots: list[int]) -> None:
             _answer_requests(peer, opened, [_Slot(descriptor) for descriptor in slots])
 
 
+def _escapes(request: Attempt) -> list[str]:
+    if request.secret is None:
+        return attempts.trace()
+    return attempts.escapes(request.secret, memory_bytes=request.memory_bytes)
+
+
 def _open(request: Load, files: list[int]) -> Opened:
     if request.signature is not None:
-        return verdict.open_known(files[0], request.signature, request.engine)
-    return verdict.examine(files[0], files[1] if request.sample else None)
+        return verdict.open_known(
+            files[0], request.signature, request.engine, may_run_code=request.may_run_code
+        )
+    return verdict.examine(files[0], files[1] if request.sample else None, may_run_code=request.may_run_code)
 
 
 def _answer_requests(peer: _Connection, opened: Opened, slots: list[_Slot]) -> None:

@@ -12,7 +12,7 @@ from shared.catalog.verdict import Engine, Probe, Signature, Verdict
 from workers.host.artifact import Artifact
 from workers.host.engines.accelerated import AcceleratedModel
 from workers.host.engines.choosing import choose, rebuild
-from workers.host.rejection import Rejected
+from workers.host.rejection import Rejected, refuse_code
 from workers.host.replies import plain
 from workers.host.runtimes import runtime_of
 from workers.host.runtimes.runtime import Description, LoadedModel
@@ -38,11 +38,13 @@ class Opened(msgspec.Struct, frozen=True):
     description: Description | None = None
 
 
-def open_known(artifact: int, signature: Signature, engine: Engine | None) -> Opened:
+def open_known(
+    artifact: int, signature: Signature, engine: Engine | None, *, may_run_code: bool = True
+) -> Opened:
     """Open an artifact whose signature and engine an earlier verdict found: no probe, no questions."""
     facts: dict[str, Any] = {}
     try:
-        model = _load(Artifact(artifact), facts)
+        model = _load(Artifact(artifact), facts, may_run_code=may_run_code)
     except Rejected as refusal:
         return Opened(Verdict(status="rejected", reason=refusal.reason, **facts))
     model.accept(signature)
@@ -57,12 +59,12 @@ def open_known(artifact: int, signature: Signature, engine: Engine | None) -> Op
     return Opened(verdict, model, choice.model if choice else None)
 
 
-def examine(artifact: int, sample: int | None) -> Opened:
+def examine(artifact: int, sample: int | None, *, may_run_code: bool = True) -> Opened:
     """Open an artifact for the first time, and try it."""
     facts: dict[str, Any] = {}  # what is known by the time of a refusal belongs to its verdict too
     try:
         rows = None if sample is None else read_sample(sample)
-        model = _load(Artifact(artifact), facts)
+        model = _load(Artifact(artifact), facts, may_run_code=may_run_code)
         description = model.describe(rows)
     except Rejected as refusal:
         return Opened(Verdict(status="rejected", reason=refusal.reason, **facts))
@@ -86,9 +88,12 @@ def accelerate(opened: Opened) -> tuple[Engine, Opened]:
     return choice.engine, Opened(opened.verdict, opened.model, choice.model)
 
 
-def _load(artifact: Artifact, facts: dict[str, Any]) -> LoadedModel:
+def _load(artifact: Artifact, facts: dict[str, Any], *, may_run_code: bool) -> LoadedModel:
     runtime = runtime_of(artifact)
     facts["runtime"] = runtime.name
+    if not may_run_code:
+        refuse_code(runtime.read(artifact))
+        artifact.file.seek(0)
     started = time.perf_counter()
     model = runtime.load(artifact)
     facts["load_time_ms"] = round((time.perf_counter() - started) * 1000, 3)

@@ -10,6 +10,8 @@ from workers.host import protocol
 from workers.host.protocol import (
     Accelerate,
     Accelerated,
+    Attempt,
+    Attempted,
     BadFrame,
     Buffer,
     Failed,
@@ -25,7 +27,7 @@ from workers.hosting.arena import Slot, make_slots
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import ModelFailed
 
-Outcome = Verdict | Engine | Prediction | ModelFailed
+Outcome = Verdict | Engine | Prediction | ModelFailed | Attempted
 
 
 class Conversation:
@@ -48,11 +50,20 @@ class Conversation:
         return len(self._asked)
 
     def load(
-        self, *, sample: bool, signature: Signature | None, engine: Engine | None = None
+        self,
+        *,
+        sample: bool,
+        signature: Signature | None,
+        engine: Engine | None = None,
+        may_run_code: bool = True,
     ) -> list[Buffer]:
         """The frame that asks to open an artifact."""
         self._signature = signature
-        return protocol.frame(Load(self._ask_for_no_rows(), sample, signature, engine))
+        return protocol.frame(Load(self._ask_for_no_rows(), sample, signature, engine, may_run_code))
+
+    def attempt(self, secret: str | None, memory_bytes: int) -> list[Buffer]:
+        """The frame that asks to try to get out of the cell."""
+        return protocol.frame(Attempt(self._ask_for_no_rows(), secret, memory_bytes))
 
     def accelerate(self) -> list[Buffer]:
         """The frame that asks to look for a faster engine."""
@@ -145,6 +156,8 @@ class Conversation:
                 return answer.verdict
             case Accelerated() if asked.slot is None:
                 return answer.engine
+            case Attempted() if asked.slot is None:
+                return answer
             case Predicted() if asked.slot is not None:
                 return prediction_from(answer, body, asked)
         raise BadFrame("an answer of the wrong kind")

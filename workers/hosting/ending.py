@@ -34,6 +34,9 @@ def _killed(number: int, printed: str) -> HostDied:
     if number == signal.SIGKILL:  # none of ours: that would be a fault
         how = "was killed (SIGKILL), most likely because memory ran out"
         return HostDied(how, out_of_memory=True, printed=printed)
+    if number == signal.SIGSYS:
+        how = "was stopped by its sandbox for a forbidden system call"
+        return HostDied(how, forbidden_call=True, printed=printed)
     return HostDied(f"crashed ({_name(number)})", printed=printed)
 
 

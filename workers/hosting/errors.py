@@ -9,14 +9,18 @@ class HostDied(TransientError):
     Attributes:
         how: for people: "crashed (SIGSEGV)", "exited with status 3".
         out_of_memory: most likely so: the kernel killed it, and nobody else asked for that.
+        forbidden_call: it was ended for a system call that no model makes.
         printed: the end of what the model printed.
     """
 
     code = "host_died"
 
-    def __init__(self, how: str, *, out_of_memory: bool = False, printed: str = "") -> None:
+    def __init__(
+        self, how: str, *, out_of_memory: bool = False, forbidden_call: bool = False, printed: str = ""
+    ) -> None:
         self.how = how
         self.out_of_memory = out_of_memory
+        self.forbidden_call = forbidden_call
         self.printed = printed
         super().__init__(f"the model's process {how}")
 

@@ -2,11 +2,12 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
 from shared.catalog.verdict import Engine, Signature, Verdict
-from workers.host.protocol import BadFrame
+from workers.host.protocol import Attempted, BadFrame
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.conversation import Outcome
 from workers.hosting.errors import HostTimedOut, ModelFailed
@@ -22,7 +23,9 @@ class HostProcess:
         link: its socket and process, for another driver.
     """
 
-    def __init__(self, link: HostLink) -> None:
+    def __init__(self, link: HostLink, *, may_run_code: bool = True, warnings: Sequence[str] = ()) -> None:
+        """Args: may_run_code: otherwise it opens only formats without code; warnings: for its verdict."""
+        self._may_run_code, self._warnings = may_run_code, list(warnings)
         self.link = link
         self._outcomes: deque[Outcome] = deque()
         self._bytes_before = 0
@@ -60,7 +63,12 @@ class HostProcess:
         self._bytes_before = self.memory_bytes()
         files = [artifact] if sample is None else [artifact, sample]
         deadline = time.monotonic() + timeout_s
-        buffers = self.link.conversation.load(sample=sample is not None, signature=signature, engine=engine)
+        buffers = self.link.conversation.load(
+            sample=sample is not None,
+            signature=signature,
+            engine=engine,
+            may_run_code=self._may_run_code,
+        )
         try:
             self.link.send_load(buffers, files, deadline)
         except (OSError, EOFError) as error:
@@ -70,7 +78,27 @@ class HostProcess:
             raise self.link.fail(BadFrame("it gave no verdict"))
         if not probe or verdict.status != "ready":
             return verdict
-        return msgspec.structs.replace(verdict, memory_bytes=self.model_bytes())
+        warnings = [*verdict.warnings, *self._warnings]
+        return msgspec.structs.replace(verdict, memory_bytes=self.model_bytes(), warnings=warnings)
+
+    def attempt(self, secret: str | None, *, memory_bytes: int, timeout_s: float) -> list[str]:
+        """Let it try to get out of its cell, in place of a load; what it got away with.
+
+        Args:
+            secret: a file that must not be readable; None: try what a filter ends the process for.
+            memory_bytes: that must not be had.
+
+        Raises:
+            HostDied, HostTimedOut: it did not tell.
+        """
+        try:
+            self.link.send(self.link.conversation.attempt(secret, memory_bytes))
+        except (OSError, BadFrame) as error:
+            raise self.link.fail(error) from error
+        attempted = self._next(time.monotonic() + timeout_s, timeout_s)
+        if not isinstance(attempted, Attempted):
+            raise self.link.fail(BadFrame("it did not say what it tried"))
+        return attempted.escapes
 
     def accelerate(self, *, timeout_s: float) -> Engine:
         """Look for a faster engine, and answer by it from now on. Once, after a load with a probe.

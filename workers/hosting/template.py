@@ -8,12 +8,13 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from shared.errors import OperatorError
 from workers.host import protocol
 from workers.host.cell.layers import Layers
 from workers.host.protocol import AskEnd, Ended, Fork, Forked, Ready
+from workers.hosting.confinement import Confinement, examine
 from workers.hosting.conversation import Conversation
 from workers.hosting.link import HostLink
 from workers.hosting.process import HostProcess
@@ -62,12 +63,16 @@ class HostTemplate:
     The template ends when this process does, however it ends, and its hosts end with it.
 
     Attributes:
-        layers: of the cells that it makes; None until it was started.
+        confinement: what its cells are worth; None until it was started.
     """
 
-    def __init__(self, *, memory_bytes: int = HOST_MEMORY_BYTES) -> None:
-        self._memory_bytes = memory_bytes
-        self.layers: Layers | None = None
+    def __init__(
+        self, *, memory_bytes: int = HOST_MEMORY_BYTES, sandbox: Literal["enforce", "warn"] = "enforce"
+    ) -> None:
+        """Args: memory_bytes: that each host may have for itself; sandbox: see the settings."""
+        self._memory_bytes, self._sandbox = memory_bytes, sandbox
+        self.confinement: Confinement | None = None
+        self._layers: Layers | None = None
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -80,6 +85,9 @@ class HostTemplate:
         """
         with self._lock:
             self._ensure_started()
+            layers = self._layers
+        if self.confinement is None and layers is not None:
+            self.confinement = examine(self._spawn, layers, memory_bytes=self._memory_bytes)
 
     def spawn(self) -> HostProcess:
         """Fork a host (some 10 ms).
@@ -87,6 +95,11 @@ class HostTemplate:
         Raises:
             TemplateFailed: not even a fresh template can.
         """
+        if self.confinement is None:
+            self.start()
+        return self._spawn()
+
+    def _spawn(self) -> HostProcess:
         with self._lock:
             for _ in range(2):  # the first may find a template that died unnoticed
                 control = self._ensure_started()
@@ -120,7 +133,7 @@ class HostTemplate:
         if self._process is not None and self._process.poll() is not None:
             self._discard()
         if self._control is None:
-            self._process, self._control, self.layers = _start()
+            self._process, self._control, self._layers = _start()
         return self._control
 
     def _fork(self, control: socket.socket) -> HostProcess:
@@ -138,7 +151,18 @@ class HostTemplate:
         finally:
             theirs.close()
         ended = partial(self.end_of, control, forked.host)
-        return HostProcess(HostLink(forked.pid, descriptors[0], ours, conversation, ended=ended))
+        link = HostLink(forked.pid, descriptors[0], ours, conversation, ended=ended)
+        return HostProcess(link, may_run_code=self._may_run_code, warnings=self._warnings)
+
+    @property
+    def _may_run_code(self) -> bool:
+        return self._sandbox == "warn" or (self.confinement is not None and self.confinement.holds)
+
+    @property
+    def _warnings(self) -> list[str]:
+        if self.confinement is None or self.confinement.holds:
+            return []
+        return ["The machine that opened it has no working sandbox: the model could harm the platform."]
 
     def _discard(self) -> None:
         control, process = self._control, self._process

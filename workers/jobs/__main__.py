@@ -12,6 +12,7 @@ from shared.pandas_kept_out import keep_pandas_out
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.dramatiq_worker import run_worker
+from workers.hosting.telling import tell_confinement
 from workers.hosting.template import HostTemplate
 from workers.jobs.actors import declare_actors
 from workers.jobs.context import JobContext
@@ -24,8 +25,9 @@ def main() -> None:
     settings = Settings.from_env(os.environ)
     configure_logs(settings, "batch")
     keep_pandas_out()
-    template = HostTemplate()
+    template = HostTemplate(memory_bytes=settings.host_memory_bytes, sandbox=settings.sandbox)
     template.start()
+    tell_confinement(template.confinement, sandbox=settings.sandbox)
     broker = connect_broker(settings)
     storage = Storage(settings.storage_url)
     context = JobContext(

@@ -32,7 +32,7 @@ async def work(settings: Settings) -> None:
             database=database,
             redis=redis,
             storage=Storage(settings.storage_url),
-            template=HostTemplate(),
+            template=HostTemplate(memory_bytes=settings.host_memory_bytes, sandbox=settings.sandbox),
         )
         spare_garbage_collection()
         await publisher.start()

@@ -23,6 +23,7 @@ from shared.garbage import collect_garbage
 from shared.predictions.placement import Heartbeats, WorkerState
 from shared.settings import Settings
 from shared.storage.store import Storage
+from workers.hosting.telling import tell_confinement
 from workers.hosting.template import HostTemplate
 from workers.predict.loading import Loading
 from workers.predict.machine import model_budget_bytes
@@ -87,6 +88,7 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then answer what was taken and leave."""
         await asyncio.to_thread(self._template.start)
+        tell_confinement(self._template.confinement, sandbox=self._settings.sandbox)
         duties = [
             asyncio.create_task(duty)
             for duty in (
