@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.fixtures.own_redis",
     "tests.fixtures.platform",
     "tests.fixtures.api",
+    "tests.fixtures.artifacts",
     "tests.fixtures.models",
     "tests.fixtures.predictions",
     "tests.fixtures.serving",

@@ -4,6 +4,7 @@ import os
 import re
 from typing import BinaryIO
 
+from workers.host.bounds import Bounds
 from workers.host.rejection import SAVE_AGAIN, Rejected
 
 _HEAD_BYTES = 64 * 1024
@@ -39,9 +40,11 @@ class Artifact:
     Attributes:
         file: at its beginning.
         head: its first bytes.
+        bounds: of what it may unpack to.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, bounds: Bounds | None = None) -> None:
+        self.bounds = bounds or Bounds()
         self.file: BinaryIO = os.fdopen(descriptor, "rb")
         self.size_bytes = os.fstat(descriptor).st_size
         self.head = self.file.read(_HEAD_BYTES)
