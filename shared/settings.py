@@ -102,6 +102,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: Literal["enforce", "warn"] = "enforce"  # where cells do not hold: refuse code, or take the risk
     host_memory_bytes: Annotated[int, Meta(ge=64 * MIB)] = 2048 * MIB  # that one host may have for itself
     load_timeout_s: Seconds = 60.0
+    pickles: Literal["refused", "allowlisted", "sandboxed", "any"] = "sandboxed"  # what they may import
+    unpacked_max_bytes: Count = 8192 * MIB  # what a compressed file or an archive may become
     call_timeout_s: Seconds = 30.0
 
     # Jobs

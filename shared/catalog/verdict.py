@@ -98,7 +98,11 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         format: found by content: joblib, pickle, onnx.
         runtime: which of workers/host/runtimes opens it.
-        imports: of the pickles in it.
+        unpacked_bytes: of the file, where it is compressed or an archive.
+        imports: of the pickles in it, the most telling first; the first 500.
+        imports_count: how many there are in all.
+        libraries: that it was made with, there and here, as far as the file tells.
+        warnings: for its owner.
         needs: the distributions (as PyPI names them) that it takes beyond what every environment has, and
             other versions of those; each with the version that the file tells, or None.
         requirements: lines of a requirements file that came in it.
@@ -108,7 +112,11 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
     format: str
     runtime: str
+    unpacked_bytes: int | None = None
     imports: list[Import] = []
+    imports_count: int = 0
+    libraries: dict[str, Library] = {}
+    warnings: list[str] = []
     needs: dict[str, str | None] = {}
     requirements: list[str] = []
     runs_code: bool = True
@@ -166,7 +174,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What came of opening an artifact. Part of its version, and readable by its owner.
 
     Attributes:
+        unpacked_bytes: of the file, where it is compressed or an archive.
+        imports: names that the pickles in it import, the most telling first; the first 500.
+        imports_count: how many there are in all.
         engine: what computes real-time answers; None where nothing else than native was looked for.
+        told: all of this in sentences, for people.
         deterministic: the same rows got the same answers each time they were tried.
     """
 
@@ -174,6 +186,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     format: str | None = None  # found by content: joblib, pickle
     runtime: str | None = None  # which of workers/host/runtimes serves it: sklearn
     estimator: str | None = None  # the model's class
+    unpacked_bytes: int | None = None
+    imports: list[Import] = []
+    imports_count: int = 0
     libraries: dict[str, Library] = {}
     signature: Signature | None = None
     load_time_ms: float | None = None
@@ -183,6 +198,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     deterministic: bool = False
     warnings: list[str] = []
     reason: Reason | None = None
+    told: list[str] = []
 
     @property
     def usual_call_s(self) -> float | None:

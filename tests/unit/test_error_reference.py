@@ -37,6 +37,7 @@ def test_every_error_that_http_can_answer_is_explained():
 
 def test_every_reason_of_a_rejection_is_explained():
     sources = [*ROOT.glob("workers/host/**/*.py"), *ROOT.glob("workers/hosting/*.py")]
+    sources.append(ROOT / "workers/predict/admission.py")
     given = re.compile(r'(?:Rejected\(|code=)\s*"([a-z_]+)"')
 
     codes = {code for source in sources for code in given.findall(source.read_text())}

@@ -28,6 +28,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.unpacked_bytes, max(self.free_bytes, self.ratio * packed_bytes))
 
 
+UNBOUNDED = Bounds(unpacked_bytes=1 << 62, ratio=1 << 30, entries=1 << 30)  # of what was judged before
+
+
 def unpacks_too_large(most_bytes: int) -> Rejected:
     """It would fill the memory of whoever opened it."""
     return Rejected(

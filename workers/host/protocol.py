@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.catalog.verdict import Engine, Signature, Verdict
+from shared.catalog.verdict import Contents, Engine, Reason, Signature, Verdict
 from workers.host.cell.layers import Layers
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -36,6 +36,19 @@ class BadFrame(Exception):
     """Bytes that no honest peer sends."""
 
 
+class Inspect(msgspec.Struct, frozen=True, array_like=True, tag="inspect", forbid_unknown_fields=True):
+    """Say what is in the artifact whose descriptor comes with this message, without running anything of it.
+
+    At most once, before the host opens anything.
+
+    Attributes:
+        unpacked_bytes: the most that it may unpack to.
+    """
+
+    id: int
+    unpacked_bytes: int
+
+
 class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unknown_fields=True):
     """Open the artifact whose descriptor comes with this message.
 
@@ -45,6 +58,7 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unkn
         engine: that an earlier verdict chose, to be built again; None: native.
         may_run_code: the cell holds, or whoever runs the platform takes the risk. Otherwise only formats
             that bring no code are opened.
+        unpacked_bytes: the most that it may unpack to; None where that was judged before.
     """
 
     id: int
@@ -52,6 +66,7 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unkn
     signature: Signature | None
     engine: Engine | None = None
     may_run_code: bool = True
+    unpacked_bytes: int | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True, tag="attempt", forbid_unknown_fields=True):
@@ -99,6 +114,14 @@ class Predict(msgspec.Struct, frozen=True, array_like=True, tag="predict", forbi
     arrays: bool
     reply_at: int
     reply_bytes: int
+
+
+class Inspected(msgspec.Struct, frozen=True, array_like=True, tag="inspected", forbid_unknown_fields=True):
+    """What reading the artifact told: its contents, or why there is nothing to serve in it."""
+
+    id: int
+    contents: Contents | None
+    reason: Reason | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True, array_like=True, tag="loaded", forbid_unknown_fields=True):
@@ -182,8 +205,8 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
     layers: Layers
 
 
-Request = Load | Attempt | Accelerate | Predict
-Answer = Loaded | Attempted | Accelerated | Predicted | Failed
+Request = Inspect | Load | Attempt | Accelerate | Predict
+Answer = Inspected | Loaded | Attempted | Accelerated | Predicted | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import joblib
 
+from shared.catalog.verdict import Contents
 from workers.host import verdict
 from workers.host.answering import Answering, answering_of
+from workers.host.bounds import UNBOUNDED, Bounds
 from workers.host.cell import attempts
 from workers.host.error_text import describe
 from workers.host.memory import give_back
@@ -21,6 +23,8 @@ from workers.host.protocol import (
     Buffer,
     Failed,
     Frames,
+    Inspect,
+    Inspected,
     Load,
     Loaded,
     Predict,
@@ -41,8 +45,8 @@ class _Connection:
         self._socket = connection
         self._frames = Frames()
 
-    def receive_first(self) -> tuple[Load | Attempt, list[int]]:
-        """The first request, and the descriptors that came with it."""
+    def receive_opening(self) -> tuple[Inspect | Load | Attempt, list[int]]:
+        """A request that comes before all calls, and the descriptors that came with it."""
         descriptors: list[int] = []
         while (parts := self._frames.next()) is None:
             space = self._frames.space()
@@ -53,8 +57,8 @@ class _Connection:
             self._frames.received(len(piece))
             descriptors += passed
         request = decode_request(parts[0])
-        if not isinstance(request, Load | Attempt):
-            raise TypeError("the first request must open an artifact")
+        if not isinstance(request, Inspect | Load | Attempt):
+            raise TypeError("the first requests must inspect and open an artifact")
         return request, descriptors
 
     def requests(self) -> Iterator[tuple[Predict | Accelerate, memoryview]]:
@@ -66,7 +70,7 @@ class _Connection:
                     return
                 self._frames.received(count)
             request = decode_request(parts[0])
-            if isinstance(request, Load | Attempt):
+            if isinstance(request, Inspect | Load | Attempt):
                 raise TypeError("a host opens one artifact")
             yield request, parts[1]
 
@@ -101,10 +105,13 @@ def run(connection: socket.socket, slots: list[int]) -> None:
     peer = _Connection(connection)
     # No pools: n_jobs=-1 would start processes, and threads of a process that others wait for.
     with joblib.parallel_config(backend="sequential"), one_thread():
-        request, files = peer.receive_first()
+        request, files = peer.receive_opening()
         if isinstance(request, Attempt):
             peer.send(frame(Attempted(request.id, _escapes(request))))
             return
+        if isinstance(request, Inspect):
+            peer.send(frame(_inspected(request, files[0])))
+            request, files = peer.receive_opening()
         opened = _open(request, files)
         give_back()
         peer.send(frame(Loaded(request.id, opened.verdict)))
@@ -118,12 +125,25 @@ def _escapes(request: Attempt) -> list[str]:
     return attempts.escapes(request.secret, memory_bytes=request.memory_bytes)
 
 
-def _open(request: Load, files: list[int]) -> Opened:
+def _inspected(request: Inspect, file: int) -> Inspected:
+    read = verdict.inspect(file, Bounds(unpacked_bytes=request.unpacked_bytes))
+    give_back()
+    if isinstance(read, Contents):
+        return Inspected(request.id, read)
+    return Inspected(request.id, None, read)
+
+
+def _open(request: Inspect | Load | Attempt, files: list[int]) -> Opened:
+    if not isinstance(request, Load):
+        raise TypeError("a host inspects one artifact once")
+    bounds = UNBOUNDED if request.unpacked_bytes is None else Bounds(unpacked_bytes=request.unpacked_bytes)
+    may_run_code = request.may_run_code
     if request.signature is not None:
         return verdict.open_known(
-            files[0], request.signature, request.engine, may_run_code=request.may_run_code
+            files[0], request.signature, request.engine, bounds=bounds, may_run_code=may_run_code
         )
-    return verdict.examine(files[0], files[1] if request.sample else None, may_run_code=request.may_run_code)
+    sample = files[1] if request.sample else None
+    return verdict.examine(files[0], sample, bounds=bounds, may_run_code=may_run_code)
 
 
 def _answer_requests(peer: _Connection, opened: Opened, slots: list[_Slot]) -> None:

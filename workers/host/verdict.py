@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from shared.catalog.verdict import Engine, Probe, Signature, Verdict
+from shared.catalog.verdict import Contents, Engine, Probe, Reason, Signature, Verdict
 from workers.host.artifact import Artifact
+from workers.host.bounds import Bounds
 from workers.host.engines.accelerated import AcceleratedModel
 from workers.host.engines.choosing import choose, rebuild
 from workers.host.rejection import Rejected, refuse_code
@@ -38,13 +39,22 @@ class Opened(msgspec.Struct, frozen=True):
     description: Description | None = None
 
 
+def inspect(artifact: int, bounds: Bounds) -> Contents | Reason:
+    """What is in an artifact, or why nothing in it can be served. Runs nothing of it."""
+    try:
+        opened = Artifact(artifact, bounds=bounds)
+        return runtime_of(opened).read(opened)
+    except Rejected as refusal:
+        return refusal.reason
+
+
 def open_known(
-    artifact: int, signature: Signature, engine: Engine | None, *, may_run_code: bool = True
+    artifact: int, signature: Signature, engine: Engine | None, *, bounds: Bounds, may_run_code: bool = True
 ) -> Opened:
     """Open an artifact whose signature and engine an earlier verdict found: no probe, no questions."""
     facts: dict[str, Any] = {}
     try:
-        model = _load(Artifact(artifact), facts, may_run_code=may_run_code)
+        model = _load(Artifact(artifact, bounds=bounds), facts, may_run_code=may_run_code)
     except Rejected as refusal:
         return Opened(Verdict(status="rejected", reason=refusal.reason, **facts))
     model.accept(signature)
@@ -59,12 +69,12 @@ def open_known(
     return Opened(verdict, model, choice.model if choice else None)
 
 
-def examine(artifact: int, sample: int | None, *, may_run_code: bool = True) -> Opened:
+def examine(artifact: int, sample: int | None, *, bounds: Bounds, may_run_code: bool = True) -> Opened:
     """Open an artifact for the first time, and try it."""
     facts: dict[str, Any] = {}  # what is known by the time of a refusal belongs to its verdict too
     try:
         rows = None if sample is None else read_sample(sample)
-        model = _load(Artifact(artifact), facts, may_run_code=may_run_code)
+        model = _load(Artifact(artifact, bounds=bounds), facts, may_run_code=may_run_code)
         description = model.describe(rows)
     except Rejected as refusal:
         return Opened(Verdict(status="rejected", reason=refusal.reason, **facts))

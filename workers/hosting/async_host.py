@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from shared.catalog.verdict import Engine, Signature, Verdict
+from shared.catalog.verdict import Contents, Engine, Reason, Signature, Verdict
 from workers.host.protocol import BadFrame
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.conversation import Outcome
@@ -49,6 +49,12 @@ class AsyncHost:
         """Its process id."""
         return self._process.pid
 
+    async def inspect(self, artifact: int, *, unpacked_bytes: int, timeout_s: float) -> Contents | Reason:
+        """What is in the artifact behind a descriptor; see `HostProcess.inspect`."""
+        return await asyncio.to_thread(
+            self._process.inspect, artifact, unpacked_bytes=unpacked_bytes, timeout_s=timeout_s
+        )
+
     async def load(
         self,
         artifact: int,
@@ -57,6 +63,7 @@ class AsyncHost:
         probe: bool,
         signature: Signature | None = None,
         engine: Engine | None = None,
+        unpacked_bytes: int | None = None,
         timeout_s: float,
     ) -> Verdict:
         """Open the artifact behind a descriptor; see `HostProcess.load`."""
@@ -67,6 +74,7 @@ class AsyncHost:
             probe=probe,
             signature=signature,
             engine=engine,
+            unpacked_bytes=unpacked_bytes,
             timeout_s=timeout_s,
         )
         self._start_reading()

@@ -4,8 +4,9 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from math import prod
+from typing import cast
 
-from shared.catalog.verdict import Engine, Signature, Verdict
+from shared.catalog.verdict import Contents, Engine, Reason, Signature, Verdict
 from workers.host import protocol
 from workers.host.protocol import (
     Accelerate,
@@ -16,6 +17,8 @@ from workers.host.protocol import (
     Buffer,
     Failed,
     Frames,
+    Inspect,
+    Inspected,
     Kind,
     Load,
     Loaded,
@@ -27,7 +30,7 @@ from workers.hosting.arena import Slot, make_slots
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import ModelFailed
 
-Outcome = Verdict | Engine | Prediction | ModelFailed | Attempted
+Outcome = Contents | Reason | Verdict | Engine | Prediction | ModelFailed | Attempted
 
 
 class Conversation:
@@ -49,6 +52,10 @@ class Conversation:
         """Requests that wait for their answer."""
         return len(self._asked)
 
+    def inspect(self, *, unpacked_bytes: int) -> list[Buffer]:
+        """The frame that asks what is in an artifact."""
+        return protocol.frame(Inspect(self._ask_for_no_rows(), unpacked_bytes))
+
     def load(
         self,
         *,
@@ -56,10 +63,14 @@ class Conversation:
         signature: Signature | None,
         engine: Engine | None = None,
         may_run_code: bool = True,
+        unpacked_bytes: int | None = None,
     ) -> list[Buffer]:
         """The frame that asks to open an artifact."""
         self._signature = signature
-        return protocol.frame(Load(self._ask_for_no_rows(), sample, signature, engine, may_run_code))
+        request = Load(
+            self._ask_for_no_rows(), sample, signature, engine, may_run_code, unpacked_bytes=unpacked_bytes
+        )
+        return protocol.frame(request)
 
     def attempt(self, secret: str | None, memory_bytes: int) -> list[Buffer]:
         """The frame that asks to try to get out of the cell."""
@@ -151,6 +162,8 @@ class Conversation:
         match answer:
             case Failed():
                 return ModelFailed(answer.message)
+            case Inspected() if asked.slot is None and (answer.contents is None) != (answer.reason is None):
+                return answer.contents or cast("Reason", answer.reason)
             case Loaded() if asked.slot is None:
                 self._signature = answer.verdict.signature
                 return answer.verdict

@@ -59,8 +59,8 @@ class HostLink:
         if self._socket.sendmsg(buffers) < sum(map(len, buffers)):
             raise BadFrame("it did not read what it was sent")
 
-    def send_load(self, buffers: list[Buffer], files: Sequence[int], deadline: float) -> None:
-        """Send the first request with the files; waits while it is long.
+    def send_opening(self, buffers: list[Buffer], files: Sequence[int], deadline: float) -> None:
+        """Send a request with the files that it is about; waits while it is long.
 
         Files are opened anew: the host gets neither our offset nor our right to write.
         """

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from shared.catalog.verdict import Engine, Signature, Verdict
-from workers.host.protocol import Attempted, BadFrame
+from shared.catalog.verdict import Contents, Engine, Reason, Signature, Verdict
+from workers.host.protocol import Attempted, BadFrame, Buffer
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.conversation import Outcome
 from workers.hosting.errors import HostTimedOut, ModelFailed
@@ -28,12 +28,32 @@ class HostProcess:
         self._may_run_code, self._warnings = may_run_code, list(warnings)
         self.link = link
         self._outcomes: deque[Outcome] = deque()
-        self._bytes_before = 0
+        self._bytes_before: int | None = None
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self.link.pid
+
+    def inspect(self, artifact: int, *, unpacked_bytes: int, timeout_s: float) -> Contents | Reason:
+        """What is in the artifact behind a descriptor, or why there is nothing to serve. Runs nothing of it.
+
+        At most once for each host, before it loads. `load` of the same artifact may follow.
+
+        Args:
+            artifact: as for `load`.
+            unpacked_bytes: the most that it may unpack to.
+
+        Raises:
+            HostDied: reading it ended the process.
+            HostTimedOut: it took too long.
+        """
+        self._bytes_before = self.memory_bytes()
+        buffers = self.link.conversation.inspect(unpacked_bytes=unpacked_bytes)
+        outcome = self._open(buffers, [artifact], timeout_s)
+        if not isinstance(outcome, Contents | Reason):
+            raise self.link.fail(BadFrame("it did not say what it read"))
+        return outcome
 
     def load(
         self,
@@ -43,6 +63,7 @@ class HostProcess:
         probe: bool,
         signature: Signature | None = None,
         engine: Engine | None = None,
+        unpacked_bytes: int | None = None,
         timeout_s: float,
     ) -> Verdict:
         """Open the artifact behind a descriptor. Once for each host.
@@ -53,6 +74,7 @@ class HostProcess:
             probe: ask for a whole verdict. Otherwise `signature`, of an earlier verdict, is taken as given.
             engine: of that verdict, to answer by; None: by the model's own library. The verdict that comes
                 back says by which it is, should building the engine have failed.
+            unpacked_bytes: the most that it may unpack to; None where that was judged before.
 
         Raises:
             HostDied: opening it ended the process.
@@ -60,20 +82,17 @@ class HostProcess:
         """
         if probe == (signature is not None):
             raise ValueError("a probe finds the signature; without one it must be given")
-        self._bytes_before = self.memory_bytes()
+        if self._bytes_before is None:
+            self._bytes_before = self.memory_bytes()
         files = [artifact] if sample is None else [artifact, sample]
-        deadline = time.monotonic() + timeout_s
         buffers = self.link.conversation.load(
             sample=sample is not None,
             signature=signature,
             engine=engine,
             may_run_code=self._may_run_code,
+            unpacked_bytes=unpacked_bytes,
         )
-        try:
-            self.link.send_load(buffers, files, deadline)
-        except (OSError, EOFError) as error:
-            raise self.link.fail(_timed_out(error, timeout_s)) from error
-        verdict = self._next(deadline, timeout_s)
+        verdict = self._open(buffers, files, timeout_s)
         if not isinstance(verdict, Verdict):
             raise self.link.fail(BadFrame("it gave no verdict"))
         if not probe or verdict.status != "ready":
@@ -159,7 +178,15 @@ class HostProcess:
 
     def model_bytes(self) -> int:
         """By how much the model, with its engine, made this process grow."""
-        return max(0, self.memory_bytes() - self._bytes_before)
+        return max(0, self.memory_bytes() - (self._bytes_before or 0))
+
+    def _open(self, buffers: list[Buffer], files: list[int], timeout_s: float) -> Outcome:
+        deadline = time.monotonic() + timeout_s
+        try:
+            self.link.send_opening(buffers, files, deadline)
+        except (OSError, EOFError) as error:
+            raise self.link.fail(_timed_out(error, timeout_s)) from error
+        return self._next(deadline, timeout_s)
 
     def _next(self, deadline: float, timeout_s: float) -> Outcome:
         try:

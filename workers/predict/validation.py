@@ -43,8 +43,8 @@ class Validation:
 
     async def claim(self, version_id: UUID) -> ValidationClaim | None:
         """Take a version that waits for its verdict; None where it does not, or has had its chances."""
-        # Twice: where compiling it ends its process, the model is loaded again.
-        lease_s = 2 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
+        # Read once, and loaded twice where compiling it ends its process.
+        lease_s = 3 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
         async with self._database.transaction() as session:
             version = await claim_validation(session, version_id, lease_s=lease_s)
             settings = await settings_of_held(session, [version_id])

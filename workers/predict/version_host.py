@@ -10,13 +10,23 @@ import msgspec
 import structlog
 
 from shared.catalog.model_settings import ModelSettings
-from shared.catalog.verdict import NATIVE, Engine, Layout, Signature, Verdict, engine_to_load
+from shared.catalog.verdict import (
+    NATIVE,
+    Contents,
+    Engine,
+    Layout,
+    Reason,
+    Signature,
+    Verdict,
+    engine_to_load,
+)
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.async_host import AsyncHost
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.template import HostTemplate
+from workers.predict.admission import refusal_of, told_of
 from workers.predict.metrics import count_host_loss
 
 log = structlog.get_logger()
@@ -100,7 +110,7 @@ class VersionHost:
         """
         host = await self._spawn()
         try:
-            verdict = await self._load(host, probe=True)
+            verdict = await self._judged(host)
         except BaseException:
             host.kill()
             raise
@@ -115,6 +125,27 @@ class VersionHost:
             usual_call_s=verdict.usual_call_s,
         )
         return await self._accelerated(verdict, host)
+
+    async def _judged(self, host: AsyncHost) -> Verdict:
+        """Read the artifact, and open it if what is in it may be opened."""
+        contents = await self._contents(host)
+        if isinstance(contents, Reason):
+            return Verdict(status="rejected", reason=contents)
+        refusal = refusal_of(contents, self._settings.pickles)
+        if refusal is not None:
+            return told_of(Verdict(status="rejected", reason=refusal), contents)
+        return told_of(await self._load(host, probe=True), contents)
+
+    async def _contents(self, host: AsyncHost) -> Contents | Reason:
+        artifact = await self._storage.descriptor(self.artifact.artifact_key)
+        try:
+            return await host.inspect(
+                artifact,
+                unpacked_bytes=self._settings.unpacked_max_bytes,
+                timeout_s=self._settings.load_timeout_s,
+            )
+        finally:
+            os.close(artifact)
 
     async def _accelerated(self, verdict: Verdict, host: AsyncHost) -> Verdict:
         """The verdict with the engine that answers from now on.
@@ -221,6 +252,7 @@ class VersionHost:
                     probe=probe,
                     signature=self.artifact.signature,
                     engine=engine_to_load(self.artifact.engine, accelerate=self.artifact.settings.accelerate),
+                    unpacked_bytes=self._settings.unpacked_max_bytes if probe else None,
                     timeout_s=self._settings.load_timeout_s,
                 )
             finally:
