@@ -9,6 +9,8 @@ import importlib
 import pkgutil
 import warnings
 
+from workers.host.threads import thread_pools
+
 _ENGINES = ("onnxruntime", "onnx", "skl2onnx", "treelite", "treelite.gtil", "treelite.frontend")
 _NEVER = (
     "sklearn.conftest",
@@ -46,8 +48,7 @@ def _public_modules(package: str) -> list[str]:
 
 def _look_at_thread_pools() -> None:
     """Some estimators (KMeans) ask at predict time which BLAS is loaded, from a file that a sandbox hides."""
-    parallel = importlib.import_module("sklearn.utils.parallel")
-    parallel._get_threadpool_controller()  # noqa: SLF001  fills the cache that predict reads
+    thread_pools()
 
 
 def _rehearse() -> None:

@@ -58,7 +58,7 @@ class TemplateFailed(OperatorError):
 
 
 class HostTemplate:
-    """Starts hosts. One a worker process; threads may share it.
+    """Starts hosts. One an environment in a worker process; threads may share it.
 
     The template ends when this process does, however it ends, and its hosts end with it.
 
@@ -67,9 +67,20 @@ class HostTemplate:
     """
 
     def __init__(
-        self, *, memory_bytes: int = HOST_MEMORY_BYTES, sandbox: Literal["enforce", "warn"] = "enforce"
+        self,
+        *,
+        python: Path | None = None,
+        memory_bytes: int = HOST_MEMORY_BYTES,
+        sandbox: Literal["enforce", "warn"] = "enforce",
     ) -> None:
-        """Args: memory_bytes: that each host may have for itself; sandbox: see the settings."""
+        """Make a template that is not started yet.
+
+        Args:
+            python: the interpreter of an environment of its own; None: this process's.
+            memory_bytes: that each host may have for itself.
+            sandbox: see the settings.
+        """
+        self._python = python or Path(sys.executable)
         self._memory_bytes, self._sandbox = memory_bytes, sandbox
         self.confinement: Confinement | None = None
         self._layers: Layers | None = None
@@ -133,7 +144,7 @@ class HostTemplate:
         if self._process is not None and self._process.poll() is not None:
             self._discard()
         if self._control is None:
-            self._process, self._control, self._layers = _start()
+            self._process, self._control, self._layers = _start(self._python)
         return self._control
 
     def _fork(self, control: socket.socket) -> HostProcess:
@@ -177,11 +188,11 @@ class HostTemplate:
                 process.wait()
 
 
-def _start() -> tuple[subprocess.Popen[bytes], socket.socket, Layers]:
+def _start(python: Path) -> tuple[subprocess.Popen[bytes], socket.socket, Layers]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(  # noqa: S603  our own program, with no words from outside
-            [sys.executable, "-I", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
+            [str(python), "-I", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
             env=_ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import sklearn
 from numpy.typing import NDArray
+from sklearn import exceptions
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
-from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from shared.catalog.verdict import Contents, Datatype, Library, Signature
@@ -133,10 +134,11 @@ def _hold_to_one_thread(estimator: Any) -> None:
 
 def _recorded_version(caught: Iterable[warnings.WarningMessage]) -> str | None:
     """Scikit-learn warns where an estimator's version is another than its own."""
+    kind = getattr(exceptions, "InconsistentVersionWarning", ())  # before 1.3 it was none of its own
     versions = (
         str(warning.message.original_sklearn_version)
         for warning in caught
-        if isinstance(warning.message, InconsistentVersionWarning)
+        if isinstance(warning.message, kind)
     )
     return next(versions, None)
 
