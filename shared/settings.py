@@ -106,6 +106,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unpacked_max_bytes: Count = 8192 * MIB  # what a compressed file or an archive may become
     call_timeout_s: Seconds = 30.0
 
+    # Environments of other library versions, built by uv
+    environments_dir: str = ""  # on this machine; empty: in the store's folder, or in the user's cache
+    environment_wheels: str = ""  # a folder of wheels that are taken beside those of the index
+    environment_offline: bool = False  # nothing but that folder and what was downloaded before
+    environments_max_bytes: Count = 20 * 1024 * MIB  # past it those used longest ago are removed
+    environment_build_timeout_s: Seconds = 600.0
+
     # Jobs
     job_max_bytes: Count = 64 * 1024 * MIB
     job_threads: Count = 2  # chunks that one batch worker runs side by side, one model host each

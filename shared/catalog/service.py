@@ -133,6 +133,15 @@ async def record_verdict(session: AsyncSession, version_id: UUID, verdict: Verdi
     return True
 
 
+async def renew_validation(session: AsyncSession, version_id: UUID, *, lease_s: float) -> None:
+    """Keep the lease for so much longer, where there is still a verdict to come."""
+    await session.execute(
+        update(VersionRow)
+        .where(VersionRow.id == version_id, VersionRow.status == VersionStatus.VALIDATING)
+        .values(lease_until=func.now() + timedelta(seconds=lease_s))
+    )
+
+
 async def give_back_validation(session: AsyncSession, version_id: UUID) -> None:
     """Let another attempt at the verdict begin at once. The attempt that was made stays counted."""
     await session.execute(

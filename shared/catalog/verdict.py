@@ -170,6 +170,18 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
         return self.name != NATIVE
 
 
+class EnvironmentRef(msgspec.Struct, frozen=True, kw_only=True):
+    """The libraries that a version is served with.
+
+    Attributes:
+        id: of an environment of its own, by which every worker builds the same; None: the platform's.
+        packages: versions of Python and of the main libraries, by the names of their distributions.
+    """
+
+    id: str | None = None
+    packages: dict[str, str] = {}
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What came of opening an artifact. Part of its version, and readable by its owner.
 
@@ -180,6 +192,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         engine: what computes real-time answers; None where nothing else than native was looked for.
         told: all of this in sentences, for people.
         deterministic: the same rows got the same answers each time they were tried.
+        environment: that its hosts run in; None where nothing but the platform's was there yet.
     """
 
     status: Literal["ready", "rejected"]
@@ -190,6 +203,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     imports: list[Import] = []
     imports_count: int = 0
     libraries: dict[str, Library] = {}
+    environment: EnvironmentRef | None = None
     signature: Signature | None = None
     load_time_ms: float | None = None
     memory_bytes: int | None = None  # by which the model made its host grow
