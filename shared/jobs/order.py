@@ -6,9 +6,9 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.catalog.service import signature_of
+from shared.catalog.service import signature_of, verdict_of
 from shared.catalog.tables import VersionRow
-from shared.catalog.verdict import Signature
+from shared.catalog.verdict import EnvironmentRef, Signature
 from shared.jobs.job import FileFormat
 from shared.jobs.tables import JobRow
 
@@ -18,6 +18,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         output_columns: input columns to carry into the output; None: all.
+        environment: that the version's hosts run in; None: the platform's own.
     """
 
     job_id: UUID
@@ -28,6 +29,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     version_id: UUID
     artifact_key: str
     signature: Signature
+    environment: EnvironmentRef | None = None
 
 
 async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
@@ -44,4 +46,5 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
         version_id=version.id,
         artifact_key=version.artifact_key,
         signature=signature_of(version),
+        environment=verdict_of(version).environment,
     )

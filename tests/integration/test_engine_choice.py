@@ -68,7 +68,7 @@ def logistic(**state) -> LogisticRegression:
 
 
 @pytest.fixture
-def version_host(host_template, storage, settings):
+def version_host(templates, storage, settings):
     """A version's host as a predict worker has it: `await version_host(content, settings=...)`."""
     hosts: list[VersionHost] = []
 
@@ -80,7 +80,7 @@ def version_host(host_template, storage, settings):
         key = f"artifacts/{version_id}"
         await storage.write(key, pieces(), max_bytes=1 << 30)
         artifact = Artifact(version_id=version_id, model_id=uuid4(), artifact_key=key, **options)
-        hosts.append(VersionHost(artifact, template=host_template, storage=storage, settings=settings))
+        hosts.append(VersionHost(artifact, templates=templates, storage=storage, settings=settings))
         return hosts[-1]
 
     yield made

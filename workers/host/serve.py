@@ -14,6 +14,7 @@ from workers.host.answering import Answering, answering_of
 from workers.host.bounds import UNBOUNDED, Bounds
 from workers.host.cell import attempts
 from workers.host.error_text import describe
+from workers.host.foreign import open_foreign_libraries
 from workers.host.memory import give_back
 from workers.host.protocol import (
     Accelerate,
@@ -102,6 +103,7 @@ def run(connection: socket.socket, slots: list[int]) -> None:
         slots: descriptors of the memory shared with the supervisor.
     """
     warnings.simplefilter("ignore")  # a model's warnings on every call help nobody, and cost time
+    open_foreign_libraries()
     peer = _Connection(connection)
     # No pools: n_jobs=-1 would start processes, and threads of a process that others wait for.
     with joblib.parallel_config(backend="sequential"), one_thread():

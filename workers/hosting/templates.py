@@ -4,24 +4,37 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
 import structlog
 
 from shared.catalog.verdict import EnvironmentRef
+from shared.settings import Settings
 from workers.environments.environments import Environments
 from workers.environments.errors import EnvironmentUnavailable
 from workers.environments.folder import HeldEnvironment
+from workers.hosting.confinement import Confinement
 from workers.hosting.memory import memory_bytes
 from workers.hosting.process import HostProcess
 from workers.hosting.template import HostTemplate, TemplateFailed
 
 log = structlog.get_logger()
 
+RETRY_S = 30.0  # for which an environment that could not be had is not tried again
 IDLE_S = 300.0  # after which a template without hosts ends
 
 NewTemplate = Callable[[Path | None], HostTemplate]
+
+
+def template_for(settings: Settings) -> NewTemplate:
+    """Makes templates whose hosts are bounded as the settings say."""
+    return partial(_new_template, settings)
+
+
+def _new_template(settings: Settings, python: Path | None) -> HostTemplate:
+    return HostTemplate(python=python, memory_bytes=settings.host_memory_bytes, sandbox=settings.sandbox)
 
 
 class _EnvironmentTemplate:
@@ -67,14 +80,20 @@ class Templates:
         self,
         environments: Environments,
         *,
-        new_template: NewTemplate = lambda python: HostTemplate(python=python),
+        new_template: NewTemplate,
     ) -> None:
         self.environments = environments
         self._new_template = new_template
         self._own = new_template(None)
         self._started: dict[str, _EnvironmentTemplate] = {}
         self._starting: dict[str, asyncio.Lock] = {}
+        self._failed: dict[str, tuple[float, EnvironmentUnavailable]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def confinement(self) -> Confinement | None:
+        """What the cells of hosts are worth; None until the platform's own template was started."""
+        return self._own.confinement
 
     def start(self) -> None:
         """Start the platform's own.
@@ -114,7 +133,12 @@ class Templates:
                 if started is not None:
                     started.touch()
                     return
-            template = await self._begin(environment.id)
+            self._refuse_what_just_failed(environment.id)
+            try:
+                template = await self._begin(environment.id)
+            except EnvironmentUnavailable as error:
+                self._failed[environment.id] = time.monotonic(), error
+                raise
             with self._lock:
                 self._started[environment.id] = template
 
@@ -138,6 +162,12 @@ class Templates:
         with self._lock:
             while self._started:
                 self._started.popitem()[1].close()
+
+    def _refuse_what_just_failed(self, environment_id: str) -> None:
+        failed_at, error = self._failed.pop(environment_id, (0.0, None))
+        if error is not None and time.monotonic() - failed_at < RETRY_S:
+            self._failed[environment_id] = failed_at, error
+            raise error
 
     async def _begin(self, environment_id: str) -> _EnvironmentTemplate:
         """Start its template; where it does not start the environment is broken, and built again once."""

@@ -12,8 +12,9 @@ from shared.pandas_kept_out import keep_pandas_out
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.dramatiq_worker import run_worker
+from workers.environments.environments import Environments
 from workers.hosting.telling import tell_confinement
-from workers.hosting.template import HostTemplate
+from workers.hosting.templates import Templates, template_for
 from workers.jobs.actors import declare_actors
 from workers.jobs.context import JobContext
 from workers.jobs.host_pool import HostPool
@@ -25,17 +26,17 @@ def main() -> None:
     settings = Settings.from_env(os.environ)
     configure_logs(settings, "batch")
     keep_pandas_out()
-    template = HostTemplate(memory_bytes=settings.host_memory_bytes, sandbox=settings.sandbox)
-    template.start()
-    tell_confinement(template.confinement, sandbox=settings.sandbox)
-    broker = connect_broker(settings)
     storage = Storage(settings.storage_url)
+    templates = Templates(Environments(settings, storage, os.environ), new_template=template_for(settings))
+    templates.start()
+    tell_confinement(templates.confinement, sandbox=settings.sandbox)
+    broker = connect_broker(settings)
     context = JobContext(
         settings=settings,
         database=Database(settings.database_url),
         storage=storage,
         messenger=Messenger(broker),
-        hosts=HostPool(template, storage, size=settings.job_threads, load_timeout_s=settings.load_timeout_s),
+        hosts=HostPool(templates, storage, size=settings.job_threads, load_timeout_s=settings.load_timeout_s),
         threads=ThreadPoolExecutor(settings.job_threads),
         stopping=threading.Event(),
     )
@@ -48,7 +49,7 @@ def main() -> None:
             on_stop=context.stopping.set,
             close=context.database.close,
         )
-    template.close()
+    templates.close()
 
 
 if __name__ == "__main__":

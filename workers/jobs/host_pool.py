@@ -11,15 +11,15 @@ from uuid import UUID
 from shared.jobs.order import Order
 from shared.storage.store import Storage
 from workers.hosting.process import HostProcess
-from workers.hosting.template import HostTemplate
+from workers.hosting.templates import Templates
 
 
 class HostPool:
     """Lends each host to one chunk at a time."""
 
-    def __init__(self, template: HostTemplate, storage: Storage, *, size: int, load_timeout_s: float) -> None:
+    def __init__(self, templates: Templates, storage: Storage, *, size: int, load_timeout_s: float) -> None:
         """Args: size: how many idle hosts are kept; the one idle for longest goes first."""
-        self._template, self._storage = template, storage
+        self._templates, self._storage = templates, storage
         self._size, self._load_timeout_s = size, load_timeout_s
         self._idle: deque[tuple[UUID, HostProcess]] = deque()
         self._lock = threading.Lock()
@@ -30,7 +30,9 @@ class HostPool:
 
         Raises:
             HostDied, HostTimedOut: it could not be loaded.
+            EnvironmentUnavailable: what it runs in cannot be had.
         """
+        await self._templates.tend()
         host = self._take_idle(order.version_id) or await self._load(order)
         try:
             yield host
@@ -60,13 +62,13 @@ class HostPool:
                 self._idle.popleft()[1].kill()
 
     async def _load(self, order: Order) -> HostProcess:
+        host = await self._templates.spawn(order.environment)
         artifact = await self._storage.descriptor(order.artifact_key)
         try:
-            return await asyncio.to_thread(self._spawn, artifact, order)
+            await asyncio.to_thread(self._open, host, artifact, order)
         finally:
             os.close(artifact)
-
-    def _spawn(self, artifact: int, order: Order) -> HostProcess:
-        host = self._template.spawn()
-        host.load(artifact, probe=False, signature=order.signature, timeout_s=self._load_timeout_s)
         return host
+
+    def _open(self, host: HostProcess, artifact: int, order: Order) -> None:
+        host.load(artifact, probe=False, signature=order.signature, timeout_s=self._load_timeout_s)

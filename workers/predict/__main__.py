@@ -13,7 +13,8 @@ from shared.messaging.redis import connect_redis
 from shared.metrics.publisher import MetricsPublisher
 from shared.settings import Settings
 from shared.storage.store import Storage
-from workers.hosting.template import HostTemplate
+from workers.environments.environments import Environments
+from workers.hosting.templates import Templates, template_for
 from workers.predict.loading import UPLOADS_FOR_A_LOAD
 from workers.predict.supervisor import Supervisor
 
@@ -26,13 +27,16 @@ async def work(settings: Settings) -> None:
     database = Database(settings.database_url, connections=4)
     redis = connect_redis(settings.redis_url, connections=_connections(settings))
     publisher = MetricsPublisher(redis, "predict")
+    storage = Storage(settings.storage_url)
     try:
         supervisor = Supervisor(
             settings,
             database=database,
             redis=redis,
-            storage=Storage(settings.storage_url),
-            template=HostTemplate(memory_bytes=settings.host_memory_bytes, sandbox=settings.sandbox),
+            storage=storage,
+            templates=Templates(
+                Environments(settings, storage, os.environ), new_template=template_for(settings)
+            ),
         )
         spare_garbage_collection()
         await publisher.start()

@@ -5,7 +5,8 @@ version waited for longest first, where any other worker may take it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,10 @@ from redis.asyncio import Redis
 from shared.catalog.loading import find_loadable
 from shared.catalog.messages import VALIDATIONS_KEY
 from shared.catalog.service import signature_of, verdict_of
+from shared.catalog.verdict import EnvironmentRef
 from shared.database.engine import Database
 from shared.predictions.keys import WANTED
+from workers.environments.errors import EnvironmentUnavailable
 from workers.predict.shelf import Shelf
 from workers.predict.version_host import Artifact, VersionHost
 
@@ -24,6 +27,7 @@ COURTESY_S = 0.2  # for which a full worker leaves a note to those with room
 UPLOADS_FOR_A_LOAD = 2  # an upload may take its time, and others must not wait for it
 
 NewHost = Callable[[Artifact], VersionHost]
+Prepare = Callable[[EnvironmentRef | None], Awaitable[None]]
 
 
 class Loading:
@@ -35,12 +39,21 @@ class Loading:
     """
 
     def __init__(
-        self, redis: Redis, database: Database, shelf: Shelf, *, new_host: NewHost, at_once: int
+        self,
+        redis: Redis,
+        database: Database,
+        shelf: Shelf,
+        *,
+        new_host: NewHost,
+        prepare: Prepare,
+        at_once: int,
     ) -> None:
+        """Args: prepare: has an environment ready, which may take minutes."""
         self.upload_turns = asyncio.Semaphore(UPLOADS_FOR_A_LOAD * at_once)
         self.others_have_room = False
         self._redis, self._database, self._shelf, self._new_host = redis, database, shelf, new_host
         self._turns = asyncio.Semaphore(at_once)
+        self._prepare = prepare
         self._asked: set[UUID] = set()
 
     async def next_upload(self) -> UUID | None:
@@ -59,16 +72,28 @@ class Loading:
             return _member((WANTED, *popped[0])) if popped else None
         return _member(await self._redis.bzpopmin([WANTED], timeout=ASK_WAIT_S))
 
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """Give back the turn of an upload for a while."""
+        self.upload_turns.release()
+        try:
+            yield
+        finally:
+            await self.upload_turns.acquire()
+
     async def load(self, version_id: UUID) -> None:
         """Hold a version, unless it is held, is gone, or cannot serve."""
         if version_id in self._asked or version_id in self._shelf:
             return
         self._asked.add(version_id)
         try:
+            artifact = await self.find(version_id)
+            if artifact is None:
+                return
+            with suppress(EnvironmentUnavailable):  # those who wait are told when it cannot be loaded
+                await self._prepare(artifact.environment)  # outside of the turns, since it may take long
             async with self._turns:
-                artifact = await self.find(version_id)
-                if artifact is not None:
-                    await self._shelf.put(self._new_host(artifact))
+                await self._shelf.put(self._new_host(artifact))
         finally:
             self._asked.discard(version_id)
 
@@ -90,6 +115,7 @@ class Loading:
             version_id=version_id,
             model_id=version.model_id,
             artifact_key=version.artifact_key,
+            environment=verdict.environment,
             signature=signature_of(version),
             engine=verdict.engine,
             memory_bytes=verdict.memory_bytes or 0,

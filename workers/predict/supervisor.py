@@ -24,7 +24,7 @@ from shared.predictions.placement import Heartbeats, WorkerState
 from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.telling import tell_confinement
-from workers.hosting.template import HostTemplate
+from workers.hosting.templates import Templates
 from workers.predict.loading import Loading
 from workers.predict.machine import model_budget_bytes
 from workers.predict.metrics import tell_loaded_versions
@@ -50,17 +50,17 @@ class Supervisor:
         database: Database,
         redis: Redis,
         storage: Storage,
-        template: HostTemplate,
+        templates: Templates,
     ) -> None:
         self._machine = socket.gethostname()
         self.worker_id = f"{self._machine}-{os.getpid()}-{uuid4().hex[:8]}"
         self._settings, self._database, self._redis = settings, database, redis
-        self._storage, self._template = storage, template
+        self._storage, self._templates = storage, templates
         self._clock = RedisClock()
         self._heartbeats = Heartbeats(redis, heartbeat_s=settings.worker_heartbeat_s)
         self._news = CatalogNews(redis)
         self._news.on_model_change(lambda model_id: self._begin(self._follow_catalog, model_id))
-        self._validation = Validation(settings, database=database, redis=redis)
+        self._validation = Validation(settings, database=database, redis=redis, templates=templates)
         self._withdrawn = WithdrawnRequests(settings.redis_url)
         self._shelf = Shelf(
             settings,
@@ -72,7 +72,12 @@ class Supervisor:
         )
         self._shelf.memory_budget_bytes = model_budget_bytes(settings.model_memory_bytes, workers=1)
         self._loading = Loading(
-            redis, database, self._shelf, new_host=self._host_for, at_once=settings.loading_at_once
+            redis,
+            database,
+            self._shelf,
+            new_host=self._host_for,
+            prepare=templates.prepare,
+            at_once=settings.loading_at_once,
         )
         self._placement = Placement(
             settings,
@@ -87,8 +92,8 @@ class Supervisor:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then answer what was taken and leave."""
-        await asyncio.to_thread(self._template.start)
-        tell_confinement(self._template.confinement, sandbox=self._settings.sandbox)
+        await asyncio.to_thread(self._templates.start)
+        tell_confinement(self._templates.confinement, sandbox=self._settings.sandbox)
         duties = [
             asyncio.create_task(duty)
             for duty in (
@@ -125,6 +130,7 @@ class Supervisor:
         self._shelf.memory_budget_bytes = model_budget_bytes(
             self._settings.model_memory_bytes, workers=neighbours
         )
+        self._shelf.memory_budget_bytes -= self._templates.memory_bytes()
         self._loading.others_have_room = any(
             len(state.versions) < state.capacity for state in living if state.worker_id != self.worker_id
         )
@@ -133,6 +139,7 @@ class Supervisor:
 
     async def _tidy(self, _: UUID | None) -> None:
         await self._shelf.tidy()
+        await self._templates.tend()
         held = frozenset(self._shelf.version_ids())
         if held != self._tidied_for:
             self._tidied_for = held
@@ -173,7 +180,7 @@ class Supervisor:
             if claim is None:
                 return
             host = self._host_for(claim.artifact)
-            verdict = await self._validation.open(claim, host)
+            verdict = await self._validation.open(claim, host, aside=self._loading.aside)
         if verdict is None:
             return
         if host.loaded:
@@ -208,13 +215,15 @@ class Supervisor:
             await announce_model(self._redis, model_id)
 
     def _host_for(self, artifact: Artifact) -> VersionHost:
-        return VersionHost(artifact, template=self._template, storage=self._storage, settings=self._settings)
+        return VersionHost(
+            artifact, templates=self._templates, storage=self._storage, settings=self._settings
+        )
 
     async def _leave(self) -> None:
         with contextlib.suppress(RedisError, OSError):
             await self._heartbeats.leave(self.worker_id)
         await self._shelf.clear()
-        await asyncio.to_thread(self._template.close)
+        await asyncio.to_thread(self._templates.close)
 
 
 async def _survived(step: Callable[[], Awaitable[None]]) -> None:

@@ -1,10 +1,14 @@
 """The verdict on an upload: claim it, open it in a model host, write what the host says."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from uuid import UUID
 
 import msgspec
 import structlog
 from redis.asyncio import Redis
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.catalog.loading import settings_of_held
 from shared.catalog.messages import announce_model, announce_version, ask_for_validation
@@ -15,16 +19,20 @@ from shared.catalog.service import (
     claim_validation,
     give_back_validation,
     record_verdict,
+    renew_validation,
 )
-from shared.catalog.verdict import Verdict
+from shared.catalog.verdict import Contents, Verdict
 from shared.database.engine import Database
 from shared.settings import Settings
+from workers.environments.environments import Chosen
 from workers.hosting.ending import rejection_of
 from workers.hosting.errors import HostDied, HostTimedOut
+from workers.hosting.templates import Templates
 from workers.predict.version_host import ACCELERATE_TIMEOUT_S, Artifact, VersionHost
 
 log = structlog.get_logger()
 
+RENEW_S = 10.0  # well below the lease
 LEASE_MARGIN_S = 30.0  # beyond the time that a load may take: for the queue to the template, the download, …
 
 
@@ -38,15 +46,14 @@ class ValidationClaim(msgspec.Struct, frozen=True):
 class Validation:
     """Judges uploads. Attempts are counted at the claim, so that a file that kills workers ends too."""
 
-    def __init__(self, settings: Settings, *, database: Database, redis: Redis) -> None:
+    def __init__(self, settings: Settings, *, database: Database, redis: Redis, templates: Templates) -> None:
         self._settings, self._database, self._redis = settings, database, redis
+        self._templates = templates
 
     async def claim(self, version_id: UUID) -> ValidationClaim | None:
         """Take a version that waits for its verdict; None where it does not, or has had its chances."""
-        # Read once, and loaded twice where compiling it ends its process.
-        lease_s = 3 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
         async with self._database.transaction() as session:
-            version = await claim_validation(session, version_id, lease_s=lease_s)
+            version = await claim_validation(session, version_id, lease_s=self._lease_s)
             settings = await settings_of_held(session, [version_id])
         if version is None:
             return None
@@ -62,16 +69,35 @@ class Validation:
             return None
         return ValidationClaim(artifact, version.validation_attempts)
 
-    async def open(self, claim: ValidationClaim, host: VersionHost) -> Verdict | None:
+    async def open(
+        self,
+        claim: ValidationClaim,
+        host: VersionHost,
+        *,
+        aside: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> Verdict | None:
         """Open the artifact, and come to a verdict. A model that is ready stays loaded in `host`.
 
         A host may die of another's doing: only one that dies at every attempt condemns its file.
 
+        Args:
+            aside: lets others have the turn while an environment is built.
+
         Returns:
             None where another attempt is to be made.
         """
+
+        async def choose(contents: Contents) -> Chosen:
+            own = self._templates.environments.own_for(contents)
+            if own is not None:
+                return own
+            async with aside(), self._renewing(claim.artifact.version_id):
+                chosen = await self._templates.environments.environment_for(contents)
+                await self._templates.prepare(chosen.environment)
+            return chosen
+
         try:
-            return await host.validate()
+            return await host.validate(choose)
         except (HostDied, HostTimedOut) as death:
             if isinstance(death, HostDied) and claim.attempt < VALIDATION_ATTEMPTS:
                 await self._give_back(claim.artifact.version_id)
@@ -88,6 +114,31 @@ class Validation:
             await announce_model(self._redis, artifact.model_id)
             await announce_version(self._redis, artifact.version_id)
         return recorded
+
+    @property
+    def _lease_s(self) -> float:
+        """Twice the time for a load: where compiling a model ends its process, it is loaded again."""
+        return 2 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
+
+    @asynccontextmanager
+    async def _renewing(self, version_id: UUID) -> AsyncIterator[None]:
+        """Keep the lease whole during what may take long: what comes after has all of it again."""
+        renewing = asyncio.create_task(self._renew(version_id))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+
+    async def _renew(self, version_id: UUID) -> None:
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    await renew_validation(session, version_id, lease_s=self._lease_s)
+            except (SQLAlchemyError, OSError) as error:  # it holds a while longer without
+                log.warning("lease not renewed", version_id=str(version_id), error=type(error).__name__)
+            await asyncio.sleep(RENEW_S)
 
     async def _give_back(self, version_id: UUID) -> None:
         async with self._database.transaction() as session:

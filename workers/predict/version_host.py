@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ from shared.catalog.verdict import (
     NATIVE,
     Contents,
     Engine,
+    EnvironmentRef,
     Layout,
     Reason,
     Signature,
@@ -22,14 +24,18 @@ from shared.catalog.verdict import (
 )
 from shared.settings import Settings
 from shared.storage.store import Storage
+from workers.environments.environments import Chosen
+from workers.environments.errors import EnvironmentUnavailable
 from workers.hosting.async_host import AsyncHost
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostTimedOut
-from workers.hosting.template import HostTemplate
+from workers.hosting.templates import Templates
 from workers.predict.admission import refusal_of, told_of
 from workers.predict.metrics import count_host_loss
 
 log = structlog.get_logger()
+
+ChooseEnvironment = Callable[[Contents], Awaitable[Chosen]]
 
 CRASHES_TO_DEGRADE = 5
 CRASH_WINDOW_S = 300.0
@@ -43,6 +49,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to load a version.
 
     Attributes:
+        environment: that its hosts run in; None until that is known, and for the platform's own.
         engine: of its verdict, to answer by unless the settings say otherwise; None: the model's own library.
         memory_bytes: by which it made a host grow when it was judged.
         usual_call_s: what a call took then.
@@ -52,6 +59,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     model_id: UUID
     artifact_key: str
     sample_key: str | None = None
+    environment: EnvironmentRef | None = None
     signature: Signature | None = None  # None until there is a verdict
     engine: Engine | None = None
     memory_bytes: int = 0
@@ -68,10 +76,10 @@ class VersionHost:
     """Loads a version into a host, and again whenever that host died."""
 
     def __init__(
-        self, artifact: Artifact, *, template: HostTemplate, storage: Storage, settings: Settings
+        self, artifact: Artifact, *, templates: Templates, storage: Storage, settings: Settings
     ) -> None:
         self.artifact = artifact
-        self._template, self._storage, self._settings = template, storage, settings
+        self._templates, self._storage, self._settings = templates, storage, settings
         self._host: AsyncHost | None = None
         self._loading = asyncio.Lock()
         self._crashed_at: deque[float] = deque(maxlen=CRASHES_TO_DEGRADE)
@@ -102,15 +110,27 @@ class VersionHost:
         if settings.accelerate != before:
             await self._renew(settings)
 
-    async def validate(self) -> Verdict:
+    async def validate(self, choose: ChooseEnvironment | None = None) -> Verdict:
         """Open the artifact for the first time, and stay loaded if it is a model.
+
+        Args:
+            choose: says which environment has what the artifact needs, instead of `Environments`.
 
         Raises:
             HostDied, HostTimedOut: the artifact brought its host down.
         """
         host = await self._spawn()
         try:
-            verdict = await self._judged(host)
+            contents = await self._contents(host)
+            if isinstance(contents, Reason):
+                host.kill()
+                return Verdict(status="rejected", reason=contents)
+            placed = await self._placed(contents, choose or self._templates.environments.environment_for)
+            if isinstance(placed, Reason):
+                host.kill()
+                return told_of(Verdict(status="rejected", reason=placed), contents)
+            host = await self._moved(host, placed)
+            verdict = told_of(_with_environment(await self._load(host, probe=True), placed), contents)
         except BaseException:
             host.kill()
             raise
@@ -126,15 +146,15 @@ class VersionHost:
         )
         return await self._accelerated(verdict, host)
 
-    async def _judged(self, host: AsyncHost) -> Verdict:
-        """Read the artifact, and open it if what is in it may be opened."""
-        contents = await self._contents(host)
-        if isinstance(contents, Reason):
-            return Verdict(status="rejected", reason=contents)
+    async def _placed(self, contents: Contents, choose: ChooseEnvironment) -> Chosen | Reason:
+        """The environment to open the artifact in, or why it is not to be opened at all."""
         refusal = refusal_of(contents, self._settings.pickles)
         if refusal is not None:
-            return told_of(Verdict(status="rejected", reason=refusal), contents)
-        return told_of(await self._load(host, probe=True), contents)
+            return refusal
+        try:
+            return await choose(contents)
+        except EnvironmentUnavailable as error:
+            return error.reason
 
     async def _contents(self, host: AsyncHost) -> Contents | Reason:
         artifact = await self._storage.descriptor(self.artifact.artifact_key)
@@ -146,6 +166,14 @@ class VersionHost:
             )
         finally:
             os.close(artifact)
+
+    async def _moved(self, host: AsyncHost, chosen: Chosen) -> AsyncHost:
+        """The host to open the artifact in: the one that read it, unless that is in another environment."""
+        self.artifact = msgspec.structs.replace(self.artifact, environment=chosen.environment)
+        if chosen.environment.id is None:
+            return host
+        host.kill()
+        return await self._spawn()
 
     async def _accelerated(self, verdict: Verdict, host: AsyncHost) -> Verdict:
         """The verdict with the engine that answers from now on.
@@ -239,7 +267,7 @@ class VersionHost:
         return host
 
     async def _spawn(self) -> AsyncHost:
-        return await AsyncHost.spawn(self._template)
+        return AsyncHost(await self._templates.spawn(self.artifact.environment))
 
     async def _load(self, host: AsyncHost, *, probe: bool) -> Verdict:
         artifact = await self._storage.descriptor(self.artifact.artifact_key)
@@ -282,6 +310,12 @@ class VersionHost:
             self._crashed_at.append(time.monotonic())
             count_host_loss()
             log.warning("model host lost", version_id=str(self.artifact.version_id), error=str(error))
+
+
+def _with_environment(verdict: Verdict, chosen: Chosen) -> Verdict:
+    return msgspec.structs.replace(
+        verdict, environment=chosen.environment, warnings=[*chosen.warnings, *verdict.warnings]
+    )
 
 
 def _window_start() -> float:
