@@ -117,8 +117,8 @@ class Validation:
 
     @property
     def _lease_s(self) -> float:
-        """Twice the time for a load: where compiling a model ends its process, it is loaded again."""
-        return 2 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
+        """It is read once, and loaded twice where compiling it ends its process."""
+        return 3 * self._settings.load_timeout_s + ACCELERATE_TIMEOUT_S + LEASE_MARGIN_S
 
     @asynccontextmanager
     async def _renewing(self, version_id: UUID) -> AsyncIterator[None]:
