@@ -6,7 +6,7 @@ COMPILE := .venv/bin/uv pip compile -q --universal --python-version 3.11 --gener
 TEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-format check-lint check-imports check-types check-unit format bench coverage lock install clean
+.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format bench coverage lock install clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check-unit:
 format: .venv/develop.stamp ## Put the code into form
 	@$(PYTHON) -m ruff format
 	@$(PYTHON) -m ruff check --fix
+
+doctor: .venv/platform.stamp ## Say how well this machine can lock models in, and what would make it better
+	@$(PYTHON) -m workers.doctor
 
 bench: .venv/develop.stamp ## Measure the platform against the floor and against a plain loop
 	@$(PYTHON) -m bench

@@ -1,5 +1,6 @@
 """What the template prepares once, so that a host only has to close the door behind it."""
 
+import contextlib
 import os
 
 import msgspec
@@ -26,8 +27,8 @@ class Walls(msgspec.Struct, frozen=True):
 
 def build() -> Walls:
     """Find out what can be had here, and prepare it. This process leaves the network; it has one thread."""
-    namespaces = _leave_namespaces()
     kind = identity.available()
+    namespaces = _leave_namespaces(kind)
     version, readable = _fence()
     program = rules.program(files=version > 0, scratch=False) if rules.can_filter() else b""
     layers = Layers(
@@ -62,9 +63,12 @@ def _restrict(version: int, readable: list[int]) -> None:
     landlock.restrict(version, readable=readable)
 
 
-def _leave_namespaces() -> bool:
-    """Leave the network, and what else processes share, for good; whether that was allowed."""
-    flags = _APART if identity.may_mount() else _APART | kernel.CLONE_NEWUSER
+def _leave_namespaces(kind: identity.Kind) -> bool:
+    """Leave the network, and what else processes share, for good; whether that was allowed.
+
+    Not by a user namespace where hosts get users of their own: there would be none in it.
+    """
+    flags = _APART if kind == "own user" else _APART | kernel.CLONE_NEWUSER
     if not works(lambda: _leave(flags)):
         return False
     _leave(flags)
@@ -74,7 +78,9 @@ def _leave_namespaces() -> bool:
 def _leave(flags: int) -> None:
     user, group = os.getuid(), os.getgid()
     kernel.unshare(flags)
-    if flags & kernel.CLONE_NEWUSER:
+    if not flags & kernel.CLONE_NEWUSER:
+        return
+    with contextlib.suppress(OSError):  # root without its rights may not; then nobody has a name there
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"{user} {user} 1")
         _write("/proc/self/gid_map", f"{group} {group} 1")
