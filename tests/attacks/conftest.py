@@ -112,15 +112,16 @@ class Attack:
     def held(self, told: Told) -> None:
         """Nothing came out, nothing was left, nobody else was harmed."""
         gotten = [name for name, secret in self.planted.secrets.items() if secret in told.heard]
-        assert not gotten, told.heard
-        assert "PWNED" not in told.heard, told.heard
+        said = told.heard[-600:]
+        assert not gotten, said
+        assert "PWNED" not in told.heard, said
         assert not told.fault, told.fault
         assert not told.harmed, told.harmed
         assert not told.left, told.left
-        assert not self._canary.heard
-        assert not self.planted.changed()
-        assert not self.planted.left_elsewhere(self.name)
-        assert told.peak_bytes < MEMORY_BYTES + SHARED_BYTES, told.peak_bytes / MIB
+        assert not self._canary.heard, self._canary.heard
+        assert not (changed := self.planted.changed()), changed
+        assert not (left := self.planted.left_elsewhere(self.name)), left
+        assert told.peak_bytes < MEMORY_BYTES + SHARED_BYTES, f"{told.peak_bytes // MIB} MiB"
         assert not (mistake := MISTAKE.search(told.heard)), mistake
 
     def _tidy(self) -> None:

@@ -47,7 +47,9 @@ class Hosting:
             raise
 
     def try_out(self, trial: Trial) -> Told:
-        return msgspec.convert(self._ask(msgspec.to_builtins(trial)), Told)
+        answer = self._ask(msgspec.to_builtins(trial))
+        self.facts = answer["facts"]
+        return msgspec.convert(answer["told"], Told)
 
     def close(self) -> None:
         self._process.stdin.close()

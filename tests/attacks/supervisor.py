@@ -83,9 +83,7 @@ class Supervisor:
         self._template.start()
         self._template_pid = self._template.pid
         self._control = self._opened(control)
-        self._victim = subprocess.Popen(
-            [os.environ["VICTIM_NAME"], "1000000"], executable="/bin/sleep", stdin=subprocess.DEVNULL
-        )
+        self._victim = _victim()
         self._shared = _shared_memory(os.environ["SECRET_KEY"].encode())
 
     def facts(self) -> dict[str, int]:
@@ -142,6 +140,14 @@ class Supervisor:
             told.harmed.append("the template ended")
         if self._victim.poll() is not None:
             told.harmed.append("the victim ended")
+            self._victim = _victim()
+
+
+def _victim() -> subprocess.Popen[bytes]:
+    """A process of the same user that does nothing, with a secret in its command line."""
+    return subprocess.Popen(
+        [os.environ["VICTIM_NAME"], "1000000"], executable="/bin/sleep", stdin=subprocess.DEVNULL
+    )
 
 
 def _shared_memory(content: bytes) -> int:
@@ -235,7 +241,8 @@ def main() -> None:
     supervisor = Supervisor(Path(given["control"]), **given["limits"])
     _say(supervisor.facts())
     for line in sys.stdin:
-        _say(msgspec.to_builtins(supervisor.try_out(msgspec.json.decode(line, type=Trial))))
+        told = supervisor.try_out(msgspec.json.decode(line, type=Trial))
+        _say({"told": msgspec.to_builtins(told), "facts": supervisor.facts()})
     supervisor.close()
 
 
