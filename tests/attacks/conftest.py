@@ -18,8 +18,8 @@ from tests.attacks.supervisor import Told, Trial
 
 MIB = 1024 * 1024
 MEMORY_BYTES = 512 * MIB  # that a host may have beyond what it shares with its template
-MOST_THREADS = 256
-LIMITS: dict[str, object] = {}
+MOST_THREADS = 640  # where a host has no user of its own, all processes of its user count
+LIMITS = {"memory_bytes": MEMORY_BYTES}
 
 
 @pytest.fixture(scope="session", params=["root", "ordinary user"])
