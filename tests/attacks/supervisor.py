@@ -22,6 +22,7 @@ import psutil
 from shared.catalog.verdict import Column, Datatype, Layout, Output, Signature
 from tests.attacks.planted import ROWS_SECRET
 from workers.hosting.call import PredictCall
+from workers.hosting.errors import HostDied
 from workers.hosting.process import HostProcess
 from workers.hosting.template import HostTemplate
 
@@ -120,7 +121,10 @@ class Supervisor:
 
     def _opened(self, path: Path) -> HostProcess:
         host = self._template.spawn()
-        verdict = _with(path, lambda artifact: host.load(artifact, probe=True, timeout_s=60))
+        try:
+            verdict = _with(path, lambda artifact: host.load(artifact, probe=True, timeout_s=60))
+        except HostDied as died:
+            raise SystemExit(f"{died}; it said: {died.printed}") from died
         assert verdict.status == "ready", verdict
         return host
 

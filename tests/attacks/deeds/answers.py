@@ -88,7 +88,7 @@ def a_huge_error(planted, X):
 def an_error_that_fights_back(planted, X):
     class Evil(Exception):
         def __str__(self):
-            sys.exit("PWNED:its words ended the host")
+            sys.exit("its words end the host")
 
     raise Evil
 
