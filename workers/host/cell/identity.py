@@ -29,7 +29,7 @@ def holds(*capabilities: int) -> bool:
 
 def available() -> Kind:
     """The best that hosts can have. A host that nobody may kill would be worse than one without a user."""
-    if holds(_SETUID, _SETGID, _KILL):
+    if holds(_SETUID, _SETGID, _KILL) and works(lambda: _change_user(search=False)):
         return "own user"
     if os.getuid() == 0:  # root without its rights: the kernel counts none of its threads
         return "shared user"
