@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.artifacts",
     "tests.fixtures.models",
+    "tests.fixtures.artifacts",
     "tests.fixtures.predictions",
     "tests.fixtures.serving",
     "tests.fixtures.jobs",

@@ -6,7 +6,6 @@ from statistics import median
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 from shared.catalog.verdict import Contents, Engine, Probe, Reason, Signature, Verdict
 from workers.host.artifact import Artifact
@@ -18,6 +17,7 @@ from workers.host.replies import plain
 from workers.host.runtimes import runtime_of
 from workers.host.runtimes.runtime import Description, LoadedModel
 from workers.host.sample import read_sample
+from workers.host.taking import row_count, take
 
 _PROBES = 5
 _REPEATED_ROWS = 64
@@ -113,9 +113,9 @@ def _load(artifact: Artifact, facts: dict[str, Any], *, may_run_code: bool) -> L
 
 def _probe(model: LoadedModel, description: Description) -> Probe:
     rows: Any = description.rows
-    one = rows.iloc[:1] if isinstance(rows, pd.DataFrame) else rows[:1]
+    one = take(rows, [0])
     took = [_timed(model, one, ["label"]) for _ in range(_PROBES)]
-    return Probe(rows=len(rows), latency_us=round(median(took) * 1e6, 1))
+    return Probe(rows=row_count(rows), latency_us=round(median(took) * 1e6, 1))
 
 
 def _answers_alike(model: LoadedModel, description: Description) -> bool:
@@ -138,8 +138,7 @@ def _answers_alike(model: LoadedModel, description: Description) -> bool:
 
 def _repeated(rows: Any) -> Any:
     """So many rows that a model which draws lots cannot give the same answers by luck."""
-    at = [number % len(rows) for number in range(_REPEATED_ROWS)]
-    return rows.iloc[at].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[at]
+    return take(rows, [number % row_count(rows) for number in range(_REPEATED_ROWS)])
 
 
 def _plain_answers(model: LoadedModel, rows: Any, outputs: Sequence[str]) -> str:

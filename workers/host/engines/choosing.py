@@ -92,6 +92,8 @@ def _choose(model: LoadedModel, description: Description) -> Choice:
     signature = description.signature
     if signature.layout is not Layout.MATRIX:
         raise CannotCompile("only models that take a matrix of numbers are compiled")
+    if model.fitted is None:
+        raise CannotCompile("its own library answers for a file of this format")
     outputs = [output.name for output in signature.outputs]
     compiled = compile_estimator(model.fitted, len(signature.inputs))
     if not compiled.offers(outputs):

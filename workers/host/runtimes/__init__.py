@@ -1,10 +1,11 @@
 """The runtimes, a file a family of formats. To add one, write its file and name it here."""
 
 from workers.host.artifact import Artifact, not_a_model
+from workers.host.runtimes.onnx import OnnxRuntime
 from workers.host.runtimes.runtime import Runtime
 from workers.host.runtimes.sklearn import SklearnRuntime
 
-RUNTIMES: tuple[Runtime, ...] = (SklearnRuntime(),)
+RUNTIMES: tuple[Runtime, ...] = (SklearnRuntime(), OnnxRuntime())
 
 
 def runtime_of(artifact: Artifact) -> Runtime:
