@@ -1,11 +1,18 @@
 """The runtimes, a file a family of formats. To add one, write its file and name it here."""
 
 from workers.host.artifact import Artifact, not_a_model
+from workers.host.runtimes.lightgbm import LightgbmRuntime
 from workers.host.runtimes.onnx import OnnxRuntime
 from workers.host.runtimes.runtime import Runtime
 from workers.host.runtimes.sklearn import SklearnRuntime
+from workers.host.runtimes.xgboost import XgboostRuntime
 
-RUNTIMES: tuple[Runtime, ...] = (SklearnRuntime(), OnnxRuntime())
+RUNTIMES: tuple[Runtime, ...] = (
+    SklearnRuntime(),
+    OnnxRuntime(),
+    XgboostRuntime(),
+    LightgbmRuntime(),
+)
 
 
 def runtime_of(artifact: Artifact) -> Runtime:

@@ -148,7 +148,7 @@ def with_examples(inputs: Inputs, sample: pd.DataFrame | None) -> Inputs:
 
 def _with_example(column: Column, sampled: "pd.Series[Any] | None") -> Column:
     known = [] if sampled is None else _values(sampled.dropna().iloc[:1], column)
-    made_up = column.example if isinstance(column.example, str) else _EXAMPLES[column.datatype]
+    made_up = column.example or _EXAMPLES[column.datatype]
     example: Any = known[0] if known else made_up
     if column.shape and int(np.prod(column.shape)) <= _SHOWN_NUMBERS:
         example = np.full(column.shape, example, _DTYPES[column.datatype]).tolist()
