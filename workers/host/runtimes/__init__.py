@@ -1,6 +1,7 @@
 """The runtimes, a file a family of formats. To add one, write its file and name it here."""
 
 from workers.host.artifact import Artifact, not_a_model
+from workers.host.runtimes.catboost import CatboostRuntime
 from workers.host.runtimes.lightgbm import LightgbmRuntime
 from workers.host.runtimes.onnx import OnnxRuntime
 from workers.host.runtimes.runtime import Runtime
@@ -12,6 +13,7 @@ RUNTIMES: tuple[Runtime, ...] = (
     OnnxRuntime(),
     XgboostRuntime(),
     LightgbmRuntime(),
+    CatboostRuntime(),
 )
 
 
