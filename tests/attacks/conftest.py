@@ -132,7 +132,9 @@ class Attack:
 
 
 # A deed that fails by its own fault would prove nothing.
-MISTAKE = re.compile(r"stopped by (?:Name|Attribute|Type|Import|Index|Key|Assertion)\w*Error.*|has no attribute.*")
+MISTAKE = re.compile(
+    r"stopped by (?:Name|Attribute|Type|Import|Index|Key|Assertion)\w*Error.*|has no attribute.*"
+)
 PATHS = ("folder", "storage", "code", "secret_file", "public_file", "other_model")
 SHARED_BYTES = 400 * MIB  # of libraries and template, which count for every process that maps them
 

@@ -3,7 +3,6 @@
 They travel by value (cloudpickle), since no host can import this package.
 """
 
-
 from types import SimpleNamespace
 
 import cloudpickle
@@ -63,5 +62,3 @@ def pickled(model) -> bytes:
     """The model, with the definition of its class and of all that it calls in this package."""
     cloudpickle.register_pickle_by_value(tests.attacks)
     return cloudpickle.dumps(model)
-
-

@@ -29,7 +29,9 @@ _ANSWER_S = 120
 class Hosting:
     """A supervisor process under one identity. Ask it one thing at a time."""
 
-    def __init__(self, planted: Planted, *, user: int, python: Path, root: Path, limits: dict[str, Any]) -> None:
+    def __init__(
+        self, planted: Planted, *, user: int, python: Path, root: Path, limits: dict[str, Any]
+    ) -> None:
         self._process = subprocess.Popen(
             [python, "-m", "tests.attacks.supervisor"],
             cwd="/",

@@ -20,13 +20,16 @@ def deeds(module: ModuleType) -> list:
     return [
         pytest.param(member, id=f"{module.__name__.rpartition('.')[2]}-{name}")
         for name, member in vars(module).items()
-        if inspect.isfunction(member) and not name.startswith("_") and name not in HELPERS
+        if inspect.isfunction(member)
+        and not name.startswith("_")
+        and name not in HELPERS
         and member.__module__ == module.__name__
     ]
 
 
 @pytest.mark.parametrize(
-    "deed", [*deeds(processes), *deeds(kernel), *deeds(network), *deeds(reading), *deeds(writing), *deeds(resources)]
+    "deed",
+    [*deeds(processes), *deeds(kernel), *deeds(network), *deeds(reading), *deeds(writing), *deeds(resources)],
 )
 def test_a_model_gets_nothing_when_it_is_asked(attack, deed):
     told = attack.at_predict(deed)

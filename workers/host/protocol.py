@@ -27,6 +27,9 @@ _BUFFER_BYTES = 256 * 1024
 _PADDING = [bytes(-length % 8) for length in range(8)]  # by length modulo eight
 
 Scalar = str | int | float | bool | None
+Row = (
+    Scalar | list[Scalar | list[Scalar | list[Scalar | list[Scalar]]]]
+)  # of an output: up to four dimensions
 Buffer = bytes | bytearray | memoryview
 Kind = Literal["matrix", "columns", "arrow"]
 Dtype = Literal["<f8", "<i8", "|b1"]
@@ -162,7 +165,7 @@ class Predicted(msgspec.Struct, frozen=True, array_like=True, tag="predicted", f
 
     id: int
     compute_ns: int
-    values: dict[str, list[Scalar | list[Scalar]]]
+    values: dict[str, list[Row]]
     arrays: list[Array]
 
 

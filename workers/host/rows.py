@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from workers.host.protocol import Predict
 
-Rows = NDArray[np.float64] | pd.DataFrame  # as the signature's layout says
+Tensors = dict[str, NDArray[Any]]  # an array an input, each with one entry a row
+Rows = NDArray[np.float64] | pd.DataFrame | Tensors  # as the signature's layout says
 
 _decode_columns = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
@@ -22,6 +23,12 @@ _ARROW: dict[Datatype, pa.DataType] = {
     Datatype.BOOL: pa.bool_(),
     Datatype.BYTES: pa.string(),
 }
+_TENSORS: dict[Datatype, Any] = {
+    Datatype.FP64: np.float64,
+    Datatype.INT64: np.int64,
+    Datatype.BOOL: np.bool_,
+    Datatype.BYTES: object,
+}
 
 
 class RowReader:
@@ -30,6 +37,7 @@ class RowReader:
     def __init__(self, signature: Signature, none_columns: frozenset[str]) -> None:
         self._inputs = signature.inputs
         self._matrix = signature.layout is Layout.MATRIX
+        self._tensors = signature.layout is Layout.TENSORS
         self._index = table_index(signature)
         self._none_columns = none_columns
         self._readers: dict[str, Callable[[Predict, memoryview], Rows]] = {
@@ -47,6 +55,8 @@ class RowReader:
         if self._matrix:
             return np.array(columns, np.float64).T.reshape(rows, len(self._inputs))
         pairs = zip(self._inputs, columns, strict=True)
+        if self._tensors:
+            return {column.name: _tensor(values, column, rows) for column, values in pairs}
         return self._table([self._column(values, column) for column, values in pairs], rows)
 
     def _from_matrix(self, call: Predict, source: memoryview) -> Rows:
@@ -91,6 +101,23 @@ class RowReader:
         if column.datatype is not Datatype.BYTES:
             return values.to_numpy()  # type: ignore[no-any-return]  # nulls of integers become NaN
         return self._objects(values.to_numpy(), column) if values.null_count else values.to_numpy()
+
+
+def row_count(rows: Rows) -> int:
+    """How many rows there are."""
+    return len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
+
+
+def rows_at(rows: Any, at: Sequence[int]) -> Any:
+    """The rows at these places, as often as they are named."""
+    if isinstance(rows, dict):
+        return {name: values[list(at)] for name, values in rows.items()}
+    return rows.iloc[list(at)].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[list(at)]
+
+
+def _tensor(values: list[Any], column: Column, rows: int) -> NDArray[Any]:
+    dtype = _TENSORS[column.datatype]
+    return np.array(values, dtype).reshape(rows, *column.shape)
 
 
 def table_index(signature: Signature) -> "pd.Index[Any]":

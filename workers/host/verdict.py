@@ -14,10 +14,10 @@ from workers.host.engines.accelerated import AcceleratedModel
 from workers.host.engines.choosing import choose, rebuild
 from workers.host.rejection import Rejected, refuse_code
 from workers.host.replies import plain
+from workers.host.rows import Rows, row_count, rows_at
 from workers.host.runtimes import runtime_of
 from workers.host.runtimes.runtime import Description, LoadedModel
 from workers.host.sample import read_sample
-from workers.host.taking import row_count, take
 
 _PROBES = 5
 _REPEATED_ROWS = 64
@@ -112,10 +112,9 @@ def _load(artifact: Artifact, facts: dict[str, Any], *, may_run_code: bool) -> L
 
 
 def _probe(model: LoadedModel, description: Description) -> Probe:
-    rows: Any = description.rows
-    one = take(rows, [0])
+    one = rows_at(description.rows, [0])
     took = [_timed(model, one, ["label"]) for _ in range(_PROBES)]
-    return Probe(rows=row_count(rows), latency_us=round(median(took) * 1e6, 1))
+    return Probe(rows=row_count(description.rows), latency_us=round(median(took) * 1e6, 1))
 
 
 def _answers_alike(model: LoadedModel, description: Description) -> bool:
@@ -136,9 +135,10 @@ def _answers_alike(model: LoadedModel, description: Description) -> bool:
         return False
 
 
-def _repeated(rows: Any) -> Any:
+def _repeated(rows: Rows) -> Any:
     """So many rows that a model which draws lots cannot give the same answers by luck."""
-    return take(rows, [number % row_count(rows) for number in range(_REPEATED_ROWS)])
+    count = row_count(rows)
+    return rows_at(rows, [number % count for number in range(_REPEATED_ROWS)])
 
 
 def _plain_answers(model: LoadedModel, rows: Any, outputs: Sequence[str]) -> str:

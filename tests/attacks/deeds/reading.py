@@ -112,7 +112,9 @@ def beside_its_own_file(planted):
 
 
 def what_the_planted_folder_holds(planted):
-    return first_that_works(lambda: os.listdir(planted.folder), lambda: os.listdir(Path(planted.folder).parent))
+    return first_that_works(
+        lambda: os.listdir(planted.folder), lambda: os.listdir(Path(planted.folder).parent)
+    )
 
 
 def every_descriptor(planted):
@@ -145,7 +147,14 @@ def where_the_platform_lies(planted):
 
 def names_of_the_machine(planted):
     """Accounts, keys and history of whoever runs the platform."""
-    kept = ("/etc/shadow", "/etc/passwd", "/root/.bash_history", "/etc/hostname", "/proc/net/tcp", "/proc/mounts")
+    kept = (
+        "/etc/shadow",
+        "/etc/passwd",
+        "/root/.bash_history",
+        "/etc/hostname",
+        "/proc/net/tcp",
+        "/proc/mounts",
+    )
     return first_that_works(*(lambda path=path: f"{path}: {read(path)[:40]!r}" for path in kept))
 
 

@@ -9,7 +9,17 @@ from tests.attacks.deeds.syscalls import first_that_works
 
 
 def a_file_anywhere(planted):
-    folders = (planted.folder, planted.code, "/tmp", "/var/tmp", "/dev/shm", "/run", os.getcwd(), "/", os.path.expanduser("~"))
+    folders = (
+        planted.folder,
+        planted.code,
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+        "/run",
+        os.getcwd(),
+        "/",
+        os.path.expanduser("~"),
+    )
 
     def left_in(folder):
         def write():
@@ -27,7 +37,9 @@ def a_library(planted):
     import numpy as np
 
     folders = (Path(np.__file__).parents[1], Path(os.__file__).parent, planted.code)
-    return first_that_works(*(lambda folder=folder: _appended(folder / f"{planted.name}.pth") for folder in map(Path, folders)))
+    return first_that_works(
+        *(lambda folder=folder: _appended(folder / f"{planted.name}.pth") for folder in map(Path, folders))
+    )
 
 
 def the_platforms_code(planted):
@@ -123,13 +135,27 @@ def the_terminal(planted):
 
 def devices(planted):
     """Any that is more than nothing and chance."""
-    kept = ("/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda", "/dev/fuse", "/dev/net/tun", "/dev/kvm", "/dev/ptmx")
+    kept = (
+        "/dev/mem",
+        "/dev/kmsg",
+        "/dev/vda",
+        "/dev/sda",
+        "/dev/fuse",
+        "/dev/net/tun",
+        "/dev/kvm",
+        "/dev/ptmx",
+    )
     return first_that_works(*(lambda path=path: os.open(path, os.O_RDWR) and path for path in kept))
 
 
 def settings_of_the_kernel(planted):
     """Opened only, never written."""
-    kept = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/fs/cgroup/cgroup.procs", "/proc/self/uid_map")
+    kept = (
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sysrq-trigger",
+        "/sys/fs/cgroup/cgroup.procs",
+        "/proc/self/uid_map",
+    )
     return first_that_works(*(lambda path=path: os.open(path, os.O_WRONLY) and path for path in kept))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from shared.catalog.verdict import Engine
@@ -37,7 +36,7 @@ class AcceleratedModel:
 
     def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Each output asked for, with one entry a row."""
-        if isinstance(rows, pd.DataFrame) or (scores := self._scored(rows)) is None:
+        if not isinstance(rows, np.ndarray) or (scores := self._scored(rows)) is None:
             return self._native(rows, outputs)
         answers = self._compiled.answer(scores, outputs)
         ties = self._ties(scores)

@@ -6,9 +6,12 @@ from workers.host.runtimes.lightgbm import LightgbmRuntime
 from workers.host.runtimes.onnx import OnnxRuntime
 from workers.host.runtimes.runtime import Runtime
 from workers.host.runtimes.sklearn import SklearnRuntime
+from workers.host.runtimes.torch import TorchRuntime
 from workers.host.runtimes.xgboost import XgboostRuntime
 
+# In the order that they are asked: a pickle of torch.save is no pickle of an estimator.
 RUNTIMES: tuple[Runtime, ...] = (
+    TorchRuntime(),
     SklearnRuntime(),
     OnnxRuntime(),
     XgboostRuntime(),

@@ -8,11 +8,11 @@ from shared.catalog.verdict import Contents, Library
 from workers.host.artifact import Artifact
 from workers.host.error_text import describe
 from workers.host.rejection import Rejected, truncated
+from workers.host.rows import row_count
 from workers.host.runtimes.onnx_file import Broken, OnnxFile, looks_like_onnx, read_onnx
 from workers.host.runtimes.onnx_inputs import GraphInput, columns_of, feeder, graph_inputs
 from workers.host.runtimes.onnx_outputs import are_probabilities, as_array, joined, roles_of
 from workers.host.runtimes.tabular import Answers, Facts, Inputs, TabularModel
-from workers.host.taking import row_count
 
 _ERRORS_ONLY = 3
 _TOO_NEW = re.compile(r"Unsupported model IR version|is under development|opset version", re.IGNORECASE)

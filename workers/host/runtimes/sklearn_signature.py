@@ -45,7 +45,7 @@ def describe(
     rows = _native_rows(table, model, probe_values(inputs, sample))
     outputs, warnings = _try_outputs(model, estimator, rows, sampled=sample is not None)
     signature = msgspec.structs.replace(table, outputs=outputs, classes=_classes(estimator))
-    if isinstance(rows, np.ndarray) or _same_through_matrix(model, signature, rows, seen):
+    if not isinstance(rows, pd.DataFrame) or _same_through_matrix(model, signature, rows, seen):
         signature, rows = _as_matrix(signature), np.asarray(rows, np.float64)
     return Description(signature=signature, rows=rows, warnings=warnings + _warnings_of(inputs))
 

@@ -12,9 +12,8 @@ from shared.catalog.verdict import Column, Datatype, Layout, Library, Output, Si
 from workers.host.error_text import describe as describe_error
 from workers.host.rejection import Rejected
 from workers.host.replies import plain
-from workers.host.rows import RowReader
+from workers.host.rows import RowReader, row_count
 from workers.host.runtimes.runtime import Description
-from workers.host.taking import row_count
 
 Answers = dict[str, NDArray[Any]]
 Answer = Callable[[Any, Sequence[str]], Answers]  # rows as the layout says, and which outputs are wanted
