@@ -5,8 +5,18 @@ from types import ModuleType
 
 import pytest
 
-from tests.attacks.deeds import answers, frames, kernel, network, processes, reading, resources, time_spent
-from tests.attacks.deeds import verdicts, writing
+from tests.attacks.deeds import (
+    answers,
+    frames,
+    kernel,
+    network,
+    processes,
+    reading,
+    resources,
+    time_spent,
+    verdicts,
+    writing,
+)
 from tests.attacks.estimator import REACHED
 
 HELPERS = {

@@ -2,16 +2,20 @@
 
 from workers.host.artifact import Artifact, not_a_model
 from workers.host.runtimes.catboost import CatboostRuntime
+from workers.host.runtimes.keras import KerasRuntime
 from workers.host.runtimes.lightgbm import LightgbmRuntime
 from workers.host.runtimes.onnx import OnnxRuntime
 from workers.host.runtimes.runtime import Runtime
 from workers.host.runtimes.sklearn import SklearnRuntime
+from workers.host.runtimes.tensorflow import TensorflowRuntime
 from workers.host.runtimes.torch import TorchRuntime
 from workers.host.runtimes.xgboost import XgboostRuntime
 
 # In the order that they are asked: a pickle of torch.save is no pickle of an estimator.
 RUNTIMES: tuple[Runtime, ...] = (
     TorchRuntime(),
+    KerasRuntime(),
+    TensorflowRuntime(),
     SklearnRuntime(),
     OnnxRuntime(),
     XgboostRuntime(),

@@ -39,6 +39,7 @@ class TensorModel:
     def __init__(
         self,
         call: Call,
+        fitted: Any,
         inputs: list[TensorInput],
         *,
         batch: Batch,
@@ -47,7 +48,7 @@ class TensorModel:
         libraries: dict[str, Library],
         warnings: Sequence[str] = (),
     ) -> None:
-        self.fitted: Any = None  # nothing that an engine could be compiled from
+        self.fitted = fitted
         self.format, self.estimator = format, estimator
         self.libraries = {"python": _python(), **libraries}
         self.warnings = [*warnings, *batch.warnings]

@@ -84,6 +84,7 @@ def _exported(torch: Any, artifact: Artifact, version: str | None) -> TensorMode
 
     return TensorModel(
         call,
+        module,
         inputs.tensors,
         batch=batch,
         format=_EXPORTED,
@@ -106,6 +107,7 @@ def _scripted(torch: Any, artifact: Artifact, version: str | None) -> TensorMode
 
     return TensorModel(
         call,
+        module,
         inputs,
         batch=batch,
         format=_SCRIPTED,
