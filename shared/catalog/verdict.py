@@ -17,6 +17,7 @@ class Datatype(StrEnum):
     BOOL = "BOOL"
     INT64 = "INT64"
     FP64 = "FP64"
+    FP32 = "FP32"  # half the bytes of FP64: for images and the like
     BYTES = "BYTES"  # text, in UTF-8
 
 

@@ -16,9 +16,19 @@ import pyarrow.types as kinds
 from numpy.typing import NDArray
 from pyarrow import ipc
 
-from shared.catalog.verdict import Signature
+from shared.catalog.verdict import Datatype, Signature
 from shared.errors import MalformedRequest, TooLarge
 from shared.predictions.arrow_bounds import BadMetadata, unpacked_bytes
+from shared.predictions.arrow_values import (
+    FLOATS,
+    can_fit,
+    coerced,
+    is_moment,
+    is_number,
+    is_text,
+    listed,
+    values_type,
+)
 from shared.predictions.columns import ColumnReader, Values
 from shared.predictions.predict_body import DEFAULT_OUTPUTS, PredictBody
 from shared.predictions.rows import InputMismatch, ReadRows
@@ -32,6 +42,7 @@ UNPACKED_LEAST_BYTES: Final = 128 * MIB
 _NUMBER_BYTES: Final = 8  # in a matrix
 _VALUE_BYTES: Final = 32  # of a number as a Python value, in a table
 _TEXT_BYTES: Final = 64  # of a text as a Python value, beside its letters
+_MOMENT_BYTES: Final = 32  # letters of a date or time as text
 _VIEW_BYTES: Final = 16  # of a string view; its length stands first
 
 
@@ -44,8 +55,9 @@ class MalformedArrow(MalformedRequest):
 class ArrowReader:
     """Reads Arrow IPC streams for one signature. Threads may share it."""
 
-    def __init__(self, signature: Signature) -> None:
-        self._columns = ColumnReader(signature)
+    def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
+        """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
+        self._columns = ColumnReader(signature, refuse_extra=refuse_extra)
 
     def read(
         self,
@@ -87,11 +99,11 @@ class ArrowReader:
         return ReadRows(self._columns.pack(columns), len(columns[0]), matched.warnings)
 
     def _refuse_kind(self, at: int, given: pa.DataType) -> None:
-        """Refuse a column of a type whose values JSON could not have given."""
-        values = given.value_type if kinds.is_dictionary(given) else given
-        text = _is_text(values)
-        known = text or _is_number(values) or kinds.is_boolean(values) or kinds.is_null(values)
-        if not known or (text and self._columns.is_matrix):
+        """Refuse a column of a type none of whose values can fit. Numbers are looked at one by one."""
+        wanted = self._columns.datatypes[at]
+        values = values_type(given)
+        by_value = is_number(values) and wanted in {Datatype.BYTES, Datatype.BOOL}
+        if not by_value and not can_fit(given, wanted):
             raise self._columns.wrong_kind(at, str(given)[:100])
 
     def _part(self, batch: pa.RecordBatch, order: Sequence[int], budget: "_Budget") -> list[Values]:
@@ -99,7 +111,9 @@ class ArrowReader:
         self._bound(batch, budget)
         batch.validate(full=True)
         decoded = [_decoded(batch.column(at), budget) for at in order]
-        return [_values(column) for column in decoded]
+        return [
+            _values(column, wanted) for column, wanted in zip(decoded, self._columns.datatypes, strict=True)
+        ]
 
     def _bound(self, batch: pa.RecordBatch, budget: "_Budget") -> None:
         """Before anything looks at the values: validation of buffers that overlap could take for ever."""
@@ -136,21 +150,15 @@ def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
     return (batch for batch in reader if batch.num_rows)
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind))
-
-
 def _decoded(column: pa.Array, budget: _Budget) -> pa.Array:
     """The column without its dictionary, within the budget: a long text may be referred to by every row."""
     if not kinds.is_dictionary(column.type):
-        if _is_text(column.type):
+        if is_text(column.type):
             budget.spend(_TEXT_BYTES * len(column) + _text_bytes(column))
+        if is_moment(column.type):
+            budget.spend((_TEXT_BYTES + _MOMENT_BYTES) * len(column))
         return column
-    if _is_text(column.type.value_type):
+    if is_text(column.type.value_type):
         lengths = pa.array(_lengths(column.dictionary))
         taken = pc.sum(lengths.take(column.indices)).as_py() or 0
         budget.spend(_TEXT_BYTES * len(column) + taken)
@@ -172,16 +180,17 @@ def _lengths(texts: pa.Array) -> NDArray[np.int64]:
     return np.asarray(known, np.int64)
 
 
-def _values(column: pa.Array) -> Values:
-    """As numpy holds them, or as Python does where some are missing or are text."""
-    kind = column.type
-    if kinds.is_decimal(kind) or kinds.is_float16(kind):
-        column = column.cast(pa.float64(), safe=False)
-    if kinds.is_floating(column.type) or (not column.null_count and not _is_text(kind)):
+def _values(column: pa.Array, wanted: Datatype) -> Values:
+    """As numpy holds them, or as Python does where some are missing, are text, or do not fit."""
+    try:
+        column = coerced(column, wanted)
+    except pa.ArrowInvalid:
+        return listed(column, wanted)
+    if wanted in FLOATS or (not column.null_count and wanted is not Datatype.BYTES):
         numbers: Values = column.to_numpy(zero_copy_only=False)
         return numbers
-    listed: list[Any] = column.to_pylist()
-    return listed
+    given: list[Any] = column.to_pylist()
+    return given
 
 
 def _joined(chunks: Sequence[Values]) -> Values:

@@ -81,9 +81,10 @@ def _parsed(query: bytes) -> dict[str, list[str]]:
 class BodyReader:
     """Reads bodies for one version, whose signature it was made from. Threads may share it."""
 
-    def __init__(self, signature: Signature) -> None:
-        self._signature = signature
-        self._json = JsonReader(signature)
+    def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
+        """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
+        self._signature, self._refuse_extra = signature, refuse_extra
+        self._json = JsonReader(signature, refuse_extra=refuse_extra)
 
     def read(
         self, content_type: bytes | None, inference_header: bytes | None, body: bytes, query: bytes = b""
@@ -158,13 +159,13 @@ class BodyReader:
     def _arrow(self) -> "ArrowReader":
         from shared.predictions.arrow_reader import ArrowReader  # noqa: PLC0415
 
-        return ArrowReader(self._signature)
+        return ArrowReader(self._signature, refuse_extra=self._refuse_extra)
 
     @cached_property
     def _v2(self) -> "V2Reader":
         from shared.predictions.v2_reader import V2Reader  # noqa: PLC0415
 
-        return V2Reader(self._signature)
+        return V2Reader(self._signature, refuse_extra=self._refuse_extra)
 
 
 def _header_bytes(header: bytes) -> int:

@@ -1,8 +1,7 @@
 """From the columns of a binary body to the bytes that a model host reads: the same as rows of JSON become."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from shared.errors import FieldError
 from shared.predictions.rows import (
-    COERCE,
     MAX_ERRORS,
     TAKEN_IN_ORDER,
     InputMismatch,
-    fault_of,
     ignored_columns,
+    refuse_columns,
 )
+from shared.predictions.values import COERCE, fault_of, travels_as
 from shared.predictions.wire import encode
 
 Values = (
@@ -27,6 +26,7 @@ Values = (
 
 _WORDS = {
     Datatype.FP64: "numbers",
+    Datatype.FP32: "numbers",
     Datatype.INT64: "whole numbers",
     Datatype.BOOL: "true or false",
     Datatype.BYTES: "text",
@@ -43,10 +43,12 @@ class Matched(msgspec.Struct, frozen=True):
 class ColumnReader:
     """Reads columns for one signature."""
 
-    def __init__(self, signature: Signature) -> None:
-        self.columns = signature.inputs
+    def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
+        """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
+        self.columns, self._refuse_extra = signature.inputs, refuse_extra
         self.width = len(signature.inputs)
         self.is_matrix = signature.layout is Layout.MATRIX
+        self.datatypes = [travels_as(column, signature.layout) for column in signature.inputs]
         self._names = [column.name for column in signature.inputs]
         self._named = signature.named
 
@@ -56,7 +58,7 @@ class ColumnReader:
         Raises:
             InputMismatch: columns are missing, or a name stands for several.
         """
-        if not self._named and set(names) != set(self._names):
+        if not self._named and not set(self._names) <= set(names):
             self._check_width(names)
             return Matched(list(range(self.width)), (TAKEN_IN_ORDER,))
         at = {name: position for position, name in enumerate(names)}
@@ -64,6 +66,8 @@ class ColumnReader:
         self._refuse_doubled(names)
         known = set(self._names)
         extra = [name for name in names if name not in known]
+        if self._refuse_extra:
+            refuse_columns([(name, None) for name in extra])
         return Matched([at[name] for name in self._names], ignored_columns(extra))
 
     def _check_width(self, names: Sequence[str]) -> None:
@@ -91,7 +95,7 @@ class ColumnReader:
     def wrong_kind(self, at: int, given: str) -> InputMismatch:
         """The error for a column none of whose values can fit."""
         column = self.columns[at]
-        message = f"expected {_WORDS[self._datatype(column)]}, got {given}"
+        message = f"expected {_WORDS[self.datatypes[at]]}, got {given}"
         fault = FieldError(message=message, column=column.name)
         return InputMismatch("a column is of another type than the model takes", [fault])
 
@@ -103,14 +107,14 @@ class ColumnReader:
         """
         if not len(columns[0]):
             raise InputMismatch("there are no rows: send at least one")
-        pack = self._matrix_column if self.is_matrix else _table_column
+        pack = _matrix_column if self.is_matrix else _table_column
         packed: list[Values] = []
         faults: list[FieldError] = []
-        for column, values in zip(self.columns, columns, strict=True):
+        for column, datatype, values in zip(self.columns, self.datatypes, columns, strict=True):
             try:
-                packed.append(pack(column, values))
+                packed.append(pack(datatype, values))
             except (TypeError, OverflowError):
-                faults += _faults(column, values, COERCE[self._datatype(column)])
+                faults += _faults(column, datatype, values)
         if faults:
             raise InputMismatch(f"the values do not fit the model's {self.width} inputs", faults[:MAX_ERRORS])
         return _interleaved(packed) if self.is_matrix else encode(packed)
@@ -125,36 +129,26 @@ class ColumnReader:
             return self.pack([matrix[:, at] for at in range(self.width)])
         return _floats(matrix).tobytes()
 
-    def _datatype(self, column: Column) -> Datatype:
-        return Datatype.FP64 if self.is_matrix else column.datatype
 
-    @staticmethod
-    def _matrix_column(_: Column, values: Values) -> NDArray[np.float64]:
-        if isinstance(values, list):
-            return np.array([COERCE[Datatype.FP64](value) for value in values], "<f8")
-        return _floats(values)
+def _matrix_column(datatype: Datatype, values: Values) -> NDArray[np.float64]:
+    if isinstance(values, list):
+        return np.array([COERCE[datatype](value) for value in values], "<f8")
+    return _floats(values)
 
 
-def _table_column(column: Column, values: Values) -> list[Any]:
-    datatype = column.datatype
+def _table_column(datatype: Datatype, values: Values) -> list[Any]:
     if isinstance(values, list):
         return list(map(COERCE[datatype], values))
     kind = values.dtype.kind
     if datatype is Datatype.FP64 and kind in "iufb":
         floats: list[Any] = _floats(values).tolist()
         return floats
-    if (datatype, kind) in {(Datatype.INT64, "i"), (Datatype.BOOL, "b")}:
+    if (datatype, kind) in {(Datatype.INT64, "i"), (Datatype.BOOL, "b")} or (
+        datatype is Datatype.FP32 and values.dtype == np.float32
+    ):
         exact: list[Any] = values.tolist()
         return exact
-    return list(map(COERCE[datatype], _python_values(values, datatype)))
-
-
-def _python_values(values: NDArray[Any], datatype: Datatype) -> list[Any]:
-    """As JSON would have given them: what is no number is missing, where only whole numbers are taken."""
-    given: list[Any] = values.tolist()
-    if datatype is Datatype.INT64 and values.dtype.kind == "f":
-        return [None if math.isnan(value) else value for value in given]
-    return given
+    return list(map(COERCE[datatype], values.tolist()))
 
 
 def _floats(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -173,12 +167,11 @@ def _interleaved(columns: Sequence[Values]) -> bytes:
     return matrix.tobytes()
 
 
-def _faults(column: Column, values: Values, coerce: Callable[[Any], Any]) -> list[FieldError]:
+def _faults(column: Column, datatype: Datatype, values: Values) -> list[FieldError]:
     """The values of one column that do not fit, up to a number that can still be read."""
     faults: list[FieldError] = []
-    given = values if isinstance(values, list) else _python_values(values, column.datatype)
-    for row, value in enumerate(given):
-        fault = fault_of(column, coerce, value)
+    for row, value in enumerate(values if isinstance(values, list) else values.tolist()):
+        fault = fault_of(COERCE[datatype], value)
         if fault is not None:
             faults.append(FieldError(message=fault, column=column.name, row=row))
         if len(faults) == MAX_ERRORS:

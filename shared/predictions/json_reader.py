@@ -26,7 +26,8 @@ from shared.predictions.predict_body import (
     StickyKey,
     VersionNumber,
 )
-from shared.predictions.rows import INT64_MAX, INT64_MIN, ReadRows, RowReader
+from shared.predictions.rows import ReadRows, RowReader
+from shared.predictions.values import INT64_MAX, INT64_MIN, as_single, travels_as
 from shared.predictions.wire import encode
 
 MAX_COMPILED_COLUMNS: Final = 1000  # making a decoder takes 20 us a column, on the event loop
@@ -35,6 +36,7 @@ Values = tuple[Any, ...]  # of one row, in the model's order
 
 _TYPES: dict[Datatype, Any] = {
     Datatype.FP64: float | None,
+    Datatype.FP32: float | None,
     Datatype.INT64: Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | None,
     Datatype.BOOL: bool | None,
     Datatype.BYTES: str | None,
@@ -94,8 +96,9 @@ def asked_version(body: bytes) -> int | None:
 class JsonReader:
     """Reads JSON bodies for one signature. Threads may share it."""
 
-    def __init__(self, signature: Signature) -> None:
-        self._rows = RowReader(signature)
+    def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
+        """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
+        self._rows = RowReader(signature, refuse_extra=refuse_extra)
         self._decode = _compile(signature)
         self._pack = _matrix_packer(signature) if signature.layout is Layout.MATRIX else _Table(signature)
 
@@ -140,7 +143,7 @@ def _compile(signature: Signature) -> Callable[[bytes], Any]:
     """The decoder of bodies that fit; one that takes nothing where none can be made."""
     if len(signature.inputs) > MAX_COMPILED_COLUMNS:
         return _take_nothing
-    types = [_type_of(column, signature.layout) for column in signature.inputs]
+    types = [_TYPES[travels_as(column, signature.layout)] for column in signature.inputs]
     try:
         row = _row_type(signature.inputs, types)
     except ValueError:  # names that need escapes in JSON, or stand for two columns
@@ -150,10 +153,6 @@ def _compile(signature: Signature) -> Callable[[bytes], Any]:
 
 def _take_nothing(_: bytes) -> Any:
     raise TypeError
-
-
-def _type_of(column: Column, layout: Layout) -> Any:
-    return _TYPES[Datatype.FP64 if layout is Layout.MATRIX else column.datatype]
 
 
 def _row_type(columns: Sequence[Column], types: Sequence[Any]) -> Any:
@@ -197,12 +196,15 @@ class _Table:
 
     def __init__(self, signature: Signature) -> None:
         self._floats = [at for at, column in enumerate(signature.inputs) if column.datatype is Datatype.FP64]
+        self._singles = [at for at, column in enumerate(signature.inputs) if column.datatype is Datatype.FP32]
 
     def __call__(self, rows: Sequence[Values]) -> bytes:
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
         for at in self._floats:
             if None in columns[at]:
                 columns[at] = [_missing_as_nan(value) for value in columns[at]]
+        for at in self._singles:
+            columns[at] = list(map(as_single, columns[at]))
         return encode(columns)
 
 

@@ -4,21 +4,20 @@ A reader is made once for a version, from its signature; it has a fast way for r
 slow one that finds out what is wrong, and where.
 """
 
-import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from shared.catalog.verdict import Column, Datatype, Layout, Signature
+from shared.catalog.verdict import Layout, Signature
 from shared.errors import FieldError, InvalidInput
+from shared.predictions.values import COERCE, as_float, fault_of, kind_of, travels_as
 from shared.predictions.wire import encode
 
 MAX_ERRORS = 20  # told in one answer; the first few say it all
 _NAME_SHOWN = 80  # characters of a name that the sender made up
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 TAKEN_IN_ORDER = (
     "the model knows no column names (it was trained on a bare array): "
@@ -44,57 +43,17 @@ class ReadRows(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def _as_float(value: Any) -> float:
-    """A number as a 64-bit float; a missing one as NaN."""
-    if value is None:
-        return math.nan
-    if isinstance(value, bool | int | float):
-        return float(value)
-    raise TypeError("a number")
-
-
-def _as_int(value: Any) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, bool | int) and not (isinstance(value, float) and value.is_integer()):
-        raise TypeError("a whole number")
-    whole = int(value)
-    if not INT64_MIN <= whole <= INT64_MAX:
-        raise OverflowError
-    return whole
-
-
-def _as_bool(value: Any) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    raise TypeError("true or false")
-
-
-def _as_text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise TypeError("text")
-
-
-# A value of JSON as one of the datatype. TypeError says what was expected; OverflowError: it is too large.
-COERCE: dict[Datatype, Callable[[Any], Any]] = {
-    Datatype.FP64: _as_float,
-    Datatype.INT64: _as_int,
-    Datatype.BOOL: _as_bool,
-    Datatype.BYTES: _as_text,
-}
-
-
 class RowReader:
     """Reads rows for one signature."""
 
-    def __init__(self, signature: Signature) -> None:
-        self._columns = signature.inputs
+    def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
+        """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
+        self._columns, self._refuse_extra = signature.inputs, refuse_extra
         self._names = [column.name for column in signature.inputs]
         self._named = signature.named
         self._width = len(self._names)
         self._matrix = signature.layout is Layout.MATRIX
-        self._coerce = [COERCE[column.datatype] for column in signature.inputs]
+        self._coerce = [COERCE[travels_as(column, signature.layout)] for column in signature.inputs]
         self._pack = struct.Struct(f"<{self._width}d").pack
 
     def read(self, rows: Sequence[Any]) -> ReadRows:
@@ -121,7 +80,7 @@ class RowReader:
         try:
             return b"".join([self._pack(*row) for row in rows])
         except struct.error:  # a null is a missing value; anything else is a fault
-            return b"".join([self._pack(*map(_as_float, row)) for row in rows])
+            return b"".join([self._pack(*map(as_float, row)) for row in rows])
 
     def _pack_table(self, rows: Sequence[BareRow]) -> bytes:
         columns = zip(*rows, strict=True)
@@ -138,7 +97,7 @@ class RowReader:
     def _by_name(self, rows: Sequence[NamedRow]) -> tuple[Sequence[BareRow], tuple[str, ...]]:
         names = self._names
         warnings: tuple[str, ...] = ()
-        if not self._named and set(rows[0]) != set(names):
+        if not self._named and not set(names) <= set(rows[0]):
             names = list(rows[0])
             warnings = (TAKEN_IN_ORDER,)
             self._check_array(names, 0)
@@ -147,17 +106,17 @@ class RowReader:
             values = [pick(row) for row in rows]
         except (KeyError, TypeError, IndexError):
             raise InputMismatch("columns are missing", _missing(rows, names)) from None
-        return values, warnings + self._ignored(rows[0], names)
-
-    def _ignored(self, row: NamedRow, names: Sequence[str]) -> tuple[str, ...]:
-        known = set(names)
-        return ignored_columns([] if len(row) == len(known) else [name for name in row if name not in known])
+        if self._refuse_extra:
+            refuse_columns(
+                [(name, number) for number, row in enumerate(rows) for name in _unknown(row, names)]
+            )
+        return values, warnings + ignored_columns(_unknown(rows[0], names))
 
     def _check_array(self, row: Any, number: int) -> None:
         if not isinstance(row, list | tuple):
             raise InputMismatch(
                 "rows are objects with column names, or arrays, and all of one kind",
-                [FieldError(message=f"expected an array, got {_kind(row)}", row=number)],
+                [FieldError(message=f"expected an array, got {kind_of(row)}", row=number)],
             )
         if len(row) != self._width:
             message = f"expected {self._width} values ({', '.join(self._names[:8])}{'…' * (self._width > 8)}), got {len(row)}"  # noqa: E501, PLR2004
@@ -170,7 +129,7 @@ class RowReader:
         faults: list[FieldError] = []
         for number, row in enumerate(rows):
             for column, coerce, value in zip(self._columns, self._coerce, row, strict=True):
-                fault = fault_of(column, coerce, value)
+                fault = fault_of(coerce, value)
                 if fault is not None:
                     faults.append(FieldError(message=fault, column=column.name, row=number))
                 if len(faults) == MAX_ERRORS:
@@ -186,15 +145,25 @@ def ignored_columns(extra: Sequence[str]) -> tuple[str, ...]:
     return (f"not inputs of the model, and ignored: {told}",)
 
 
-def fault_of(column: Column, coerce: Callable[[Any], Any], value: Any) -> str | None:
-    """What is wrong with a value, for its sender; None if it fits."""
-    try:
-        coerce(value)
-    except TypeError as expected:
-        return f"expected {expected}, got {_kind(value)}"
-    except OverflowError:
-        return f"too large for {column.datatype}"
-    return None
+def refuse_columns(extra: Sequence[tuple[str, int | None]]) -> None:
+    """Refuse columns that the model does not know, each given with its row where it is of one.
+
+    Raises:
+        InputMismatch: there are any.
+    """
+    if extra:
+        faults = [
+            FieldError(message="not an input of the model", column=name[:_NAME_SHOWN], row=row)
+            for name, row in extra[:MAX_ERRORS]
+        ]
+        raise InputMismatch("the model is set to refuse columns that it does not take", faults)
+
+
+def _unknown(row: NamedRow, names: Sequence[str]) -> Sequence[str]:
+    if len(row) == len(names):
+        return ()
+    known = set(names)
+    return [name for name in row if name not in known]
 
 
 def _missing(rows: Sequence[Any], names: Sequence[str]) -> list[FieldError]:
@@ -202,22 +171,9 @@ def _missing(rows: Sequence[Any], names: Sequence[str]) -> list[FieldError]:
     faults: list[FieldError] = []
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            faults.append(FieldError(message=f"expected an object, got {_kind(row)}", row=number))
+            faults.append(FieldError(message=f"expected an object, got {kind_of(row)}", row=number))
             continue
         faults += [
             FieldError(message="missing", column=name, row=number) for name in names if name not in row
         ]
     return faults[:MAX_ERRORS]
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls the value, with the value where it is short."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return f"the boolean {str(value).lower()}"
-    if isinstance(value, int | float):
-        return f"the number {value}"[:60]
-    if isinstance(value, str):
-        return f"the text {value[:40]!r}"
-    return "an array" if isinstance(value, list | tuple) else "an object"

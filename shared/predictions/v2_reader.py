@@ -32,8 +32,9 @@ _ALIASES: Final = {"predict": "label", "predict_proba": "probabilities"}
 class V2Reader:
     """Reads inference requests for one signature. Threads may share it."""
 
-    def __init__(self, signature: Signature) -> None:
-        self._columns = ColumnReader(signature)
+    def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
+        """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
+        self._columns = ColumnReader(signature, refuse_extra=refuse_extra)
         self._outputs = [output.name for output in signature.outputs]
 
     def read(self, body: bytes, header_bytes: int | None, *, version: int | None = None) -> PredictBody:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec import UnsetType
+from numpy.typing import NDArray
 
 from shared.errors import FieldError, InvalidInput
 from shared.json_body import MalformedJson
@@ -34,6 +35,7 @@ DTYPES: Final[dict[str, str]] = {
     "FP64": "<f8",
 }
 BYTES: Final = "BYTES"
+_FLOATS: Final = frozenset({"FP16", "FP32", "FP64"})
 
 
 class TensorMismatch(InvalidInput):
@@ -72,7 +74,7 @@ def mismatch(tensor: Tensor, message: str) -> TensorMismatch:
     )
 
 
-def _of_json(tensor: Tensor) -> list[Any]:
+def _of_json(tensor: Tensor) -> Values:
     if isinstance(tensor.data, UnsetType):
         raise mismatch(tensor, "it has neither `data` nor `binary_data_size`")
     data = tensor.data
@@ -81,7 +83,38 @@ def _of_json(tensor: Tensor) -> list[Any]:
             raise mismatch(tensor, "`data` is partly nested")
         data = list(chain.from_iterable(data))
     _check_count(tensor, len(data))
+    return _as_announced(tensor, data)
+
+
+def _as_announced(tensor: Tensor, data: list[Any]) -> Values:
+    """Numbers of JSON as the datatype would hold them in binary, where all of them are numbers."""
+    kinds = set(map(type, data))
+    taken = {int, float} if tensor.datatype in _FLOATS else {int}
+    if tensor.datatype not in DTYPES or tensor.datatype == "BOOL" or not data:
+        return data
+    if kinds <= taken:
+        return _held(tensor, data)
+    if tensor.datatype in _FLOATS - {"FP64"}:  # null among them, or a number that has to be spelled
+        numbers = [at for at, value in enumerate(data) if type(value) in taken]
+        held = _held(tensor, [data[at] for at in numbers]).tolist()
+        for at, value in zip(numbers, held, strict=True):
+            data[at] = value
     return data
+
+
+def _held(tensor: Tensor, numbers: list[Any]) -> NDArray[Any]:
+    dtype = np.dtype(DTYPES[tensor.datatype])
+    try:
+        if dtype.kind != "f":
+            return np.array(numbers, dtype)
+        wide = np.array(numbers, np.float64)
+    except OverflowError:
+        raise mismatch(tensor, f"a number is too large for {tensor.datatype}") from None
+    with np.errstate(over="ignore"):
+        held = wide.astype(dtype)
+    if np.isinf(held).any():
+        raise mismatch(tensor, f"a number is too large for {tensor.datatype}")
+    return held
 
 
 def _check_count(tensor: Tensor, count: int) -> None:

@@ -38,6 +38,7 @@ SCALARS = (
 )
 FITTING = {
     Datatype.FP64: st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.none(),
+    Datatype.FP32: st.floats(width=32, allow_nan=False, allow_infinity=False) | st.integers() | st.none(),
     Datatype.INT64: st.integers(-(2**63), 2**63 - 1) | st.none(),
     Datatype.BOOL: st.booleans() | st.none(),
     Datatype.BYTES: st.text(max_size=4) | st.none(),

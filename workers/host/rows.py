@@ -17,8 +17,11 @@ Rows = NDArray[np.float64] | pd.DataFrame | Tensors  # as the signature's layout
 
 _decode_columns = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
+_EXACT = 2**53  # beyond it a float stands for several whole numbers
+
 _ARROW: dict[Datatype, pa.DataType] = {
     Datatype.FP64: pa.float64(),
+    Datatype.FP32: pa.float32(),
     Datatype.INT64: pa.int64(),
     Datatype.BOOL: pa.bool_(),
     Datatype.BYTES: pa.string(),
@@ -79,7 +82,10 @@ class RowReader:
                 return np.array(values, np.float64)  # None becomes NaN
             case Datatype.INT64 | Datatype.BOOL if None not in values:
                 return np.array(values, np.int64 if column.datatype is Datatype.INT64 else np.bool_)
+            case Datatype.FP32:
+                return np.array(values, np.float32)
             case Datatype.INT64:
+                _refuse_inexact(any(abs(value) > _EXACT for value in values if value is not None), column)
                 return np.array(values, np.float64)
         return self._objects(np.array(values, object), column)
 
@@ -98,8 +104,11 @@ class RowReader:
     def _arrow_column(self, chunks: pa.ChunkedArray, column: Column) -> NDArray[Any]:
         wanted = _ARROW[column.datatype]
         values = chunks if chunks.type == wanted else chunks.cast(wanted)
+        if column.datatype is Datatype.INT64 and values.null_count:
+            known = values.fill_null(0).to_numpy()
+            _refuse_inexact(bool(((known > _EXACT) | (known < -_EXACT)).any()), column)
         if column.datatype is not Datatype.BYTES:
-            return values.to_numpy()  # type: ignore[no-any-return]  # nulls of integers become NaN
+            return values.to_numpy()  # type: ignore[no-any-return]
         return self._objects(values.to_numpy(), column) if values.null_count else values.to_numpy()
 
 
@@ -118,6 +127,18 @@ def rows_at(rows: Any, at: Sequence[int]) -> Any:
 def _tensor(values: list[Any], column: Column, rows: int) -> NDArray[Any]:
     dtype = _TENSORS[column.datatype]
     return np.array(values, dtype).reshape(rows, *column.shape)
+
+
+def _refuse_inexact(found: bool, column: Column) -> None:
+    """Whole numbers beside missing ones are floats, as pandas holds them.
+
+    Raises:
+        ValueError: one was found that would become another number.
+    """
+    if found:
+        raise ValueError(
+            f"the column {column.name!r} has missing values, beside which no whole number may be beyond 2**53"
+        )
 
 
 def table_index(signature: Signature) -> "pd.Index[Any]":

@@ -9,15 +9,10 @@ import pyarrow as pa
 from shared.catalog.verdict import Datatype, Layout, Signature
 from shared.jobs.errors import ColumnsDoNotFit
 from shared.jobs.order import Order
+from shared.predictions.arrow_values import ARROW_TYPES
+from shared.predictions.values import travels_as
 
 _SHOWN = 10  # names in one message
-
-ARROW_TYPES: dict[Datatype, pa.DataType] = {
-    Datatype.FP64: pa.float64(),
-    Datatype.INT64: pa.int64(),
-    Datatype.BOOL: pa.bool_(),
-    Datatype.BYTES: pa.string(),
-}
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +58,9 @@ def takes_matrix(signature: Signature) -> bool:
     )
 
 
-def model_types(signature: Signature) -> list[pa.DataType]:
-    """The types in which the model's inputs are handed over."""
-    if takes_matrix(signature):
-        return [pa.float64()] * len(signature.inputs)
-    return [ARROW_TYPES[column.datatype] for column in signature.inputs]
+def model_datatypes(signature: Signature) -> list[Datatype]:
+    """The datatypes in which the model's inputs are handed over."""
+    return [travels_as(column, signature.layout) for column in signature.inputs]
 
 
 def _fed(signature: Signature, names: Sequence[str]) -> list[int]:

@@ -1,16 +1,20 @@
 """What is wrong with records that could not be read, in words, and where it is."""
 
 import csv
+import re
+from collections.abc import Mapping
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shared.catalog.verdict import Datatype
 from shared.jobs.errors import UnreadableInput
-from workers.jobs.coercion import in_words
+from shared.predictions.arrow_values import parsed
+from shared.predictions.values import COERCE, WORDS
 from workers.jobs.csv_dialect import CsvDialect
 from workers.jobs.first_failing import first_failing
 
 _SHOWN = 60  # characters of a value
+_DIGITS = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 
 def broken_record(records: pa.Array, dialect: CsvDialect, *, first_row: int) -> UnreadableInput | None:
@@ -28,35 +32,47 @@ def broken_record(records: pa.Array, dialect: CsvDialect, *, first_row: int) -> 
 
 
 def unfit_value(
-    texts: pa.Table, types: dict[str, pa.DataType], dialect: CsvDialect, *, first_row: int
+    texts: pa.Table, wanted: Mapping[str, Datatype], dialect: CsvDialect, *, first_row: int
 ) -> UnreadableInput | None:
-    """The first value that is not of the type wanted.
+    """The first value that does not fit.
 
     Args:
         texts: the columns as text, by their positions as text; nulls are missing values.
-        types: wanted of each.
+        wanted: of each.
     """
     found = [
-        (row, at) for at, wanted in types.items() if (row := _first_unfit(texts[at], wanted)) is not None
+        (row, at)
+        for at, datatype in wanted.items()
+        if (row := _first_unfit(texts[at].combine_chunks(), datatype)) is not None
     ]
     if not found:
         return None
     row, at = min(found)
-    name, shown = dialect.names[int(at)], texts[at][row].as_py()[:_SHOWN]
-    return UnreadableInput(f"{shown!r} is not {in_words(types[at])}", row=first_row + row, column=name)
+    name, text = dialect.names[int(at)], texts[at][row].as_py()
+    return UnreadableInput(_what_is_wrong(text, wanted[at]), row=first_row + row, column=name)
 
 
-def _first_unfit(texts: pa.ChunkedArray, wanted: pa.DataType) -> int | None:
+def _first_unfit(texts: pa.Array, wanted: Datatype) -> int | None:
     if _fits(texts, wanted):
         return None
     return first_failing(len(texts), lambda rows: not _fits(texts.slice(0, rows), wanted))
 
 
-def _fits(texts: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+def _fits(texts: pa.Array, wanted: Datatype) -> bool:
     try:
-        trimmed = pc.utf8_trim_whitespace(texts)
-        # Whole numbers may be spelled as floats, as pandas does beside missing values.
-        (trimmed.cast(pa.float64()) if wanted == pa.int64() else trimmed).cast(wanted)
+        parsed(texts, wanted)
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _what_is_wrong(text: str, wanted: Datatype) -> str:
+    """In words: a number that is too large, or nothing that the datatype has a spelling for."""
+    shown = repr(text[:_SHOWN])
+    try:
+        COERCE[wanted](int(text) if _DIGITS.fullmatch(text) else float(text))
+    except OverflowError as error:
+        return f"{shown} does not fit: {error}"
+    except (TypeError, ValueError):
+        pass
+    return f"{shown} is not {WORDS[wanted]}"

@@ -10,8 +10,9 @@ import pyarrow.csv as pacsv
 from shared.jobs.errors import UnreadableInput
 from shared.jobs.job import ByteRange, FileFormat, PlannedChunk
 from shared.jobs.order import Order
+from shared.predictions.arrow_values import ARROW_TYPES, coerced, parsed
 from workers.jobs.batch import Batch, sliced
-from workers.jobs.columns import model_types, use_columns
+from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.csv_cut import cut_records, whole_records
 from workers.jobs.csv_dialect import read_dialect
 from workers.jobs.csv_fault import broken_record, unfit_value
@@ -33,7 +34,9 @@ class CsvInput:
         self.dialect = read_dialect(file)
         self.columns = use_columns(order, self.dialect.names)
         self._fed_names = [column.name for column in order.signature.inputs]
-        self._types = dict(zip(map(str, self.columns.fed), model_types(order.signature), strict=True))
+        self._wanted = dict(zip(map(str, self.columns.fed), model_datatypes(order.signature), strict=True))
+        self._types = {at: ARROW_TYPES[wanted] for at, wanted in self._wanted.items()}
+        self._wide = {at: pa.float64() for at, type_ in self._types.items() if type_ == pa.float32()}
         self._output = order.output_format
 
     def plan(self, chunk_bytes: int) -> list[PlannedChunk]:
@@ -85,20 +88,25 @@ class CsvInput:
         )
 
     def _typed(self, block: bytes) -> pa.Table:
-        """The model's columns in its types. Whole numbers may be spelled 3.0, as pandas does."""
+        """The model's columns in its types. What Arrow's reader refuses may be spelled in another way."""
         try:
-            return self._parsed(block, self._types)
+            read = self._parsed(block, self._types | self._wide)
+            return self._narrowed(read) if self._wide else read
         except pa.ArrowInvalid:
-            if pa.int64() not in self._types.values():
-                raise
-            types = {at: pa.float64() if type_ == pa.int64() else type_ for at, type_ in self._types.items()}
-            return self._parsed(block, types).cast(pa.schema(self._types))
+            texts = self._parsed(block, dict.fromkeys(self._types, pa.string()))
+            columns = [parsed(texts[at].combine_chunks(), wanted) for at, wanted in self._wanted.items()]
+            return pa.table(columns, names=list(self._wanted))
+
+    def _narrowed(self, read: pa.Table) -> pa.Table:
+        """32-bit floats are the nearest to the 64-bit ones, as in every format; and not too large."""
+        columns = [coerced(read[at].combine_chunks(), wanted) for at, wanted in self._wanted.items()]
+        return pa.table(columns, names=list(self._wanted))
 
     def _fault(self, block: bytes, records: pa.Array, first_row: int, *, why: str) -> UnreadableInput:
         fault = broken_record(records, self.dialect, first_row=first_row)
         if fault is None:
             texts = self._parsed(block, dict.fromkeys(self._types, pa.string()))
-            fault = unfit_value(texts, self._types, self.dialect, first_row=first_row)
+            fault = unfit_value(texts, self._wanted, self.dialect, first_row=first_row)
         return fault or UnreadableInput(f"the CSV file cannot be read: {why}", row=first_row)
 
     def _carried(self, block: bytes, table: pa.Table, records: pa.Array) -> pa.Table | pa.Array | None:

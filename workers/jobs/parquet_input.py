@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
 from shared.jobs.job import FileFormat, PlannedChunk, RowGroups
 from shared.jobs.order import Order
+from shared.predictions.arrow_values import can_fit
+from shared.predictions.values import WORDS
 from workers.jobs.batch import Batch
-from workers.jobs.coercion import can_coerce, coerced, in_words
-from workers.jobs.columns import model_types, use_columns
+from workers.jobs.coercion import coerced_column
+from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.csv_text import COMMA, can_be_text, csv_lines, header_line
 from workers.jobs.outputs import AppendedOutput, LinesOutput, Output
 
@@ -30,7 +32,7 @@ class ParquetInput:
         self.columns = use_columns(order, self._schema.names)
         self._keep = order.output_columns
         self._fed_names = [column.name for column in order.signature.inputs]
-        self._types = model_types(order.signature)
+        self._wanted = model_datatypes(order.signature)
         self._as_text = order.output_format is FileFormat.CSV
         self._check_types()
 
@@ -91,8 +93,8 @@ class ParquetInput:
     def _batch(self, read: pa.RecordBatch, *, first_row: int) -> Batch:
         fed = [self._schema.names[at] for at in self.columns.fed]
         columns = [
-            coerced(read.column(name), wanted, name=name, first_row=first_row)
-            for name, wanted in zip(fed, self._types, strict=True)
+            coerced_column(read.column(name), wanted, name=name, first_row=first_row)
+            for name, wanted in zip(fed, self._wanted, strict=True)
         ]
         carried = (
             [read.column(self._schema.names[at]) for at in self.columns.carried] if self._as_text else None
@@ -104,11 +106,11 @@ class ParquetInput:
 
     def _check_types(self) -> None:
         names, fed = self._schema.names, [self._schema.field(at) for at in self.columns.fed]
-        for field, wanted in zip(fed, self._types, strict=True):
-            if not can_coerce(field.type, wanted):
+        for field, wanted in zip(fed, self._wanted, strict=True):
+            if not can_fit(field.type, wanted):
                 raise ColumnsDoNotFit(
                     f"the column {field.name!r} has the type {field.type}, and the model takes"
-                    f" {in_words(wanted)}",
+                    f" {WORDS[wanted]}",
                     column=field.name,
                 )
         if self._as_text:
