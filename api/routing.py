@@ -149,10 +149,9 @@ class Routes:
     def _route_to(self, version: ServingVersion, before: Route | None) -> Route:
         """The route to a version; its reader takes long to make, and is kept from the route before."""
         now = time.monotonic()
-        same = before is not None and before.version.version_id == version.version_id
         return Route(
             version=version,
-            reader=before.reader if before and same else BodyReader(version.signature),
+            reader=before.reader if before and _reads_alike(before.version, version) else _reader_of(version),
             stream=request_stream(version.version_id),
             offered=frozenset(output.name for output in version.signature.outputs),
             cache_ttl_ms=version.cache_ttl_ms,
@@ -164,3 +163,12 @@ class Routes:
         if len(self._routes) >= MAX_ROUTES:
             self._routes.clear()
         self._routes[key] = route
+
+
+def _reads_alike(one: ServingVersion, other: ServingVersion) -> bool:
+    same = one.settings.refuse_extra == other.settings.refuse_extra
+    return same and one.version_id == other.version_id
+
+
+def _reader_of(version: ServingVersion) -> BodyReader:
+    return BodyReader(version.signature, refuse_extra=version.settings.refuse_extra)

@@ -1,7 +1,7 @@
 """How one model is served: what its owner may tune, and within which bounds."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,6 +14,7 @@ BatchDelay = Annotated[float, Meta(ge=0, le=100)]
 CallTimeout = Annotated[int, Meta(ge=10, le=600_000)]
 LeastReplicas = Annotated[int, Meta(ge=0, le=16)]
 MostReplicas = Annotated[int, Meta(ge=1, le=16)]
+ExtraColumns = Literal["ignore", "refuse"]
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,6 +28,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         call_timeout_ms: of one call of the model; null: the platform's own limit.
         min_replicas: processes that always hold the serving version, over all workers.
         max_replicas: processes that may hold it, over all workers; null: as many as there is use for.
+        extra_columns: what becomes of columns that the model does not take.
     """
 
     accelerate: bool = True
@@ -37,6 +39,12 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     call_timeout_ms: CallTimeout | None = None
     min_replicas: LeastReplicas = 0
     max_replicas: MostReplicas | None = None
+    extra_columns: ExtraColumns = "ignore"
+
+    @property
+    def refuse_extra(self) -> bool:
+        """Whether columns that the model does not take are refused."""
+        return self.extra_columns == "refuse"
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:
@@ -56,6 +64,7 @@ class SettingsChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     call_timeout_ms: CallTimeout | UnsetType | None = UNSET
     min_replicas: LeastReplicas | UnsetType | None = UNSET
     max_replicas: MostReplicas | UnsetType | None = UNSET
+    extra_columns: ExtraColumns | UnsetType | None = UNSET
 
 
 def changed_settings(stored: Mapping[str, Any], changes: SettingsChanges) -> dict[str, Any]:

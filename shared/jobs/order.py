@@ -6,8 +6,9 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.catalog.model_settings import ModelSettings
 from shared.catalog.service import signature_of, verdict_of
-from shared.catalog.tables import VersionRow
+from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.verdict import EnvironmentRef, Signature
 from shared.jobs.job import FileFormat
 from shared.jobs.tables import JobRow
@@ -19,6 +20,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         output_columns: input columns to carry into the output; None: all.
         environment: that the version's hosts run in; None: the platform's own.
+        refuse_extra: columns that neither the model takes nor `output_columns` names are refused.
     """
 
     job_id: UUID
@@ -30,13 +32,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     artifact_key: str
     signature: Signature
     environment: EnvironmentRef | None = None
+    refuse_extra: bool = False
 
 
 async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
     """The order behind a job; None where its version was deleted."""
-    version = await session.scalar(select(VersionRow).where(VersionRow.id == job.version_id))
-    if version is None:
+    found = await session.execute(
+        select(VersionRow, ModelRow.settings)
+        .join(ModelRow, ModelRow.id == VersionRow.model_id)
+        .where(VersionRow.id == job.version_id)
+    )
+    row = found.one_or_none()
+    if row is None:
         return None
+    version, settings = row
     return Order(
         job_id=job.id,
         input_key=job.input_key,
@@ -47,4 +56,5 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
         artifact_key=version.artifact_key,
         signature=signature_of(version),
         environment=verdict_of(version).environment,
+        refuse_extra=ModelSettings.from_stored(settings).refuse_extra,
     )

@@ -35,6 +35,7 @@ async def test_settings_are_shown_with_their_defaults(upload):
         "call_timeout_ms": None,
         "min_replicas": 0,
         "max_replicas": None,
+        "extra_columns": "ignore",
     }
 
 

@@ -43,9 +43,12 @@ def use_columns(order: Order, names: Sequence[str]) -> Columns:
         ColumnsDoNotFit: columns are missing, or a name stands for several.
     """
     carried = _carried(order.output_columns, names)
+    fed = _fed(order.signature, names)
+    if order.refuse_extra:
+        _refuse_extra({names[at] for at in fed} | set(order.output_columns or ()), names)
     return Columns(
         names=list(names),
-        fed=_fed(order.signature, names),
+        fed=fed,
         carried=carried,
         predictions=_prediction_schema(order.signature, {names[at] for at in carried}),
     )
@@ -103,6 +106,16 @@ def _refuse_ambiguous(wanted: Sequence[str], names: Sequence[str]) -> None:
     several = [name for name in wanted if counts[name] > 1]
     if several:
         raise ColumnsDoNotFit(f"the file has more than one column {several[0]!r}", column=several[0])
+
+
+def _refuse_extra(used: set[str], names: Sequence[str]) -> None:
+    extra = [name for name in names if name not in used]
+    if extra:
+        raise ColumnsDoNotFit(
+            f"the model is set to refuse columns that it does not take: {_listed(extra)};"
+            " drop them, or name in `include` what is to be carried into the output",
+            column=extra[0],
+        )
 
 
 def _prediction_schema(signature: Signature, taken: set[str]) -> pa.Schema:
