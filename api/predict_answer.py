@@ -10,6 +10,7 @@ from api.flight import Flight
 from api.predict_request import Fields
 from shared.ids import new_id_text
 from shared.predictions.errors import ModelFailed
+from shared.predictions.numbers import write_json
 from shared.predictions.predict_body import V2Asked
 from shared.predictions.v2 import encode_answer
 
@@ -27,9 +28,6 @@ class PredictResponse(msgspec.Struct, frozen=True, kw_only=True):
     prediction_id: str
     cached: bool = False
     warnings: tuple[str, ...] | UnsetType = UNSET
-
-
-_write = msgspec.json.Encoder().encode
 
 
 def answer_of(flight: Flight) -> Answer:
@@ -54,7 +52,7 @@ def _json(flight: Flight, outputs: dict[str, list[Any]]) -> bytes:
     probabilities: Any = _by_class(outputs.get("probabilities"), version.signature.classes)
     if single:
         probabilities = probabilities and probabilities[0]
-    return _write(
+    return write_json(
         PredictResponse(
             prediction=labels[0] if single and labels else UNSET,
             predictions=UNSET if single else labels,

@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from shared.catalog.verdict import Datatype, Output, Signature
+from shared.predictions.numbers import write_json
 from shared.predictions.predict_body import V2Asked
 
 HEADER: Final = "Inference-Header-Content-Length"
 
-_PACKED: Final = {Datatype.FP64: "d", Datatype.INT64: "q", Datatype.BOOL: "?"}
+_PACKED: Final = {Datatype.FP64: "d", Datatype.FP32: "f", Datatype.INT64: "q", Datatype.BOOL: "?"}
 
 
 class V2Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,7 +75,7 @@ def encode_answer(
         tensors.append(tensor)
         raws.append(raw)
     parameters = {"warnings": "; ".join(warnings)} if warnings else None
-    header = _encode(V2Response(model, str(version), tensors, asked.id, parameters))
+    header = write_json(V2Response(model, str(version), tensors, asked.id, parameters))
     binary = b"".join(raws)
     any_binary = any(wanted.binary for wanted in asked.outputs)
     return V2Answer(header + binary, len(header) if any_binary else None)
@@ -107,6 +108,3 @@ def _texts(flat: Iterable[str]) -> bytes:
     """Each text behind its length in four bytes."""
     encoded = [text.encode() for text in flat]
     return b"".join(chain.from_iterable((struct.pack("<I", len(text)), text) for text in encoded))
-
-
-_encode = msgspec.json.Encoder().encode
