@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from api.flight import Flight
 from api.predict_request import Fields
+from shared.catalog.verdict import Output, Signature
 from shared.ids import new_id_text
 from shared.predictions.errors import ModelFailed
 from shared.predictions.numbers import write_json
@@ -18,16 +19,26 @@ Answer = tuple[int, Fields, bytes]  # status, headers, body
 
 
 class PredictResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """`prediction` for `input`, `predictions` for `inputs`; `probabilities` likewise, by class."""
+    """`prediction` for `input`, `predictions` for `inputs`: the first output of the model's signature.
+
+    What else was asked for stands under its name, likewise for one row or for each: `probabilities` by class
+    (in a list where the model names no classes), `scores`, `transformed`; any other within `outputs`.
+    """
 
     prediction: Any | UnsetType = UNSET
     predictions: list[Any] | UnsetType = UNSET
-    probabilities: dict[str, float] | list[dict[str, float]] | UnsetType = UNSET
+    probabilities: dict[str, float] | list[Any] | UnsetType = UNSET
+    scores: Any | UnsetType = UNSET
+    transformed: Any | UnsetType = UNSET
+    outputs: dict[str, Any] | UnsetType = UNSET
     model: str
     version: int
     prediction_id: str
     cached: bool = False
     warnings: tuple[str, ...] | UnsetType = UNSET
+
+
+_FIELDS = frozenset({"probabilities", "scores", "transformed"})  # of PredictResponse
 
 
 def answer_of(flight: Flight) -> Answer:
@@ -48,22 +59,37 @@ def answer_of(flight: Flight) -> Answer:
 
 def _json(flight: Flight, outputs: dict[str, list[Any]]) -> bytes:
     version, single = flight.route.version, flight.body.single
-    labels: list[Any] | UnsetType = outputs.get("label", UNSET)
-    probabilities: Any = _by_class(outputs.get("probabilities"), version.signature.classes)
-    if single:
-        probabilities = probabilities and probabilities[0]
+    main: list[Any] | UnsetType = outputs.get(version.signature.main.name, UNSET)
+    further = len(outputs) > 1 or main is UNSET
     return write_json(
         PredictResponse(
-            prediction=labels[0] if single and labels else UNSET,
-            predictions=UNSET if single else labels,
-            probabilities=probabilities,
+            prediction=main[0] if single and main else UNSET,
+            predictions=UNSET if single else main,
             model=version.model_name,
             version=version.number,
             prediction_id=new_id_text(),
             cached=flight.cached,
             warnings=flight.body.rows.warnings or UNSET,
+            **(_further(outputs, version.signature, single=single) if further else {}),
         )
     )
+
+
+def _further(outputs: dict[str, list[Any]], signature: Signature, *, single: bool) -> dict[str, Any]:
+    """The fields of the answer for what is not the main output."""
+    fields: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for output in signature.outputs[1:]:
+        rows = outputs.get(output.name)
+        if rows is not None:
+            answered: Any = _by_class(rows, _classes_of(output, signature))
+            place = fields if output.name in _FIELDS else others
+            place[output.name] = answered[0] if single else answered
+    return {**fields, "outputs": others} if others else fields
+
+
+def _classes_of(output: Output, signature: Signature) -> list[Any] | None:
+    return signature.classes if output.name == "probabilities" else output.classes
 
 
 def _v2_answer(flight: Flight, asked: V2Asked, outputs: dict[str, list[Any]], fields: Fields) -> Answer:
@@ -82,9 +108,9 @@ def _v2_answer(flight: Flight, asked: V2Asked, outputs: dict[str, list[Any]], fi
     return 200, fields, answer.body
 
 
-def _by_class(rows: list[Any] | None, classes: list[Any] | None) -> list[dict[str, float]] | UnsetType:
-    if rows is None or classes is None:
-        return UNSET
+def _by_class(rows: list[Any], classes: list[Any] | None) -> list[Any]:
+    if classes is None:
+        return rows
     names = [str(name) for name in classes]
     try:
         return [dict(zip(names, row, strict=True)) for row in rows]

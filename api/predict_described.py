@@ -36,7 +36,7 @@ _KINDS = [PredictRequest, PredictResponse, InferenceRequest, V2Response]
 _TEXT, _NUMBER = Schema(type=OpenAPIType.STRING), Schema(type=OpenAPIType.INTEGER, minimum=1)
 _QUERY = [
     ("version", _NUMBER, "Of a body without options (Arrow, tensors): the version asked for."),
-    ("outputs", _TEXT, "Of an Arrow stream: `label`, `probabilities`, or both with a comma between."),
+    ("outputs", _TEXT, "Of an Arrow stream: names of the model's outputs, with commas between."),
     ("key", _TEXT, "Of an Arrow stream: requests of one key go to the same version."),
 ]
 _HEADERS = [

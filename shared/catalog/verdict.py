@@ -40,13 +40,16 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """One output of a model.
 
     Attributes:
-        name: `label` or `probabilities`.
+        name: of scikit-learn's models `label`, `probabilities`, `scores`, `transformed`; of those that
+            predict several labels `probabilities_0`, `probabilities_1`, … in place of `probabilities`.
         shape: of one row: `[]` a scalar, `[k]` k numbers.
+        classes: that each of its numbers is the probability of, where the signature's are not those.
     """
 
     name: str
     datatype: Datatype
     shape: list[int] = []
+    classes: list[Any] | None = None
 
 
 class Layout(StrEnum):
@@ -62,6 +65,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         inputs: in the order that the model was trained on.
+        outputs: the main one first, which is the prediction.
         named: the model knows its columns by name; otherwise values count by their order.
         classes: of a classifier, in the order of its probabilities.
     """
@@ -71,6 +75,11 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     layout: Layout
     outputs: list[Output]
     classes: list[Any] | None = None
+
+    @property
+    def main(self) -> Output:
+        """The output that is answered where none is asked for by name."""
+        return self.outputs[0]
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from shared.predictions.arrow_values import (
     values_type,
 )
 from shared.predictions.columns import ColumnReader, Values
-from shared.predictions.predict_body import DEFAULT_OUTPUTS, PredictBody
+from shared.predictions.predict_body import PredictBody
 from shared.predictions.rows import InputMismatch, ReadRows
 
 MIB: Final = 1024 * 1024
@@ -58,13 +58,14 @@ class ArrowReader:
     def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
         """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
         self._columns = ColumnReader(signature, refuse_extra=refuse_extra)
+        self._main = (signature.main.name,)
 
     def read(
         self,
         body: bytes,
         *,
         version: int | None = None,
-        outputs: tuple[str, ...] = DEFAULT_OUTPUTS,
+        outputs: tuple[str, ...] | None = None,
         key: str | None = None,
     ) -> PredictBody:
         """All rows of all batches.
@@ -81,7 +82,7 @@ class ArrowReader:
             raise TooLarge("the Arrow stream would take too much memory") from None
         except (pa.ArrowException, OSError, BadMetadata, UnicodeDecodeError) as error:
             raise MalformedArrow(f"the body is not an Arrow IPC stream: {_first_line(error)}") from error
-        return PredictBody(rows, False, version, outputs, key)
+        return PredictBody(rows, False, version, self._main if outputs is None else outputs, key)
 
     def _rows(self, stream: pa.Buffer, budget: "_Budget") -> ReadRows:
         budget.spend(unpacked_bytes(stream))

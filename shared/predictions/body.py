@@ -18,7 +18,6 @@ from shared.errors import CallerError, InvalidInput, MalformedRequest, Unsupport
 from shared.json_body import MalformedJson
 from shared.predictions.json_reader import JsonReader, asked_version
 from shared.predictions.predict_body import (
-    DEFAULT_OUTPUTS,
     OutputNames,
     PredictBody,
     StickyKey,
@@ -50,7 +49,7 @@ class QueryOptions(msgspec.Struct, frozen=True):
     """What a body that holds nothing but rows cannot say, and the query does: `?version=2&outputs=label`."""
 
     version: VersionNumber | None = None
-    outputs: OutputNames = DEFAULT_OUTPUTS
+    outputs: OutputNames | None = None
     key: StickyKey | None = None
 
 
@@ -132,10 +131,13 @@ class BodyReader:
         body: bytes,
         *,
         version: int | None = None,
-        outputs: tuple[str, ...] = DEFAULT_OUTPUTS,
+        outputs: tuple[str, ...] | None = None,
         key: str | None = None,
     ) -> PredictBody:
         """Read an Arrow IPC stream.
+
+        Args:
+            outputs: None: the main one.
 
         Raises:
             MalformedArrow, InputMismatch, TooLarge: it cannot be answered; says why.

@@ -20,7 +20,6 @@ from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from shared.errors import MalformedRequest
 from shared.json_body import decode_json_as
 from shared.predictions.predict_body import (
-    DEFAULT_OUTPUTS,
     OutputNames,
     PredictBody,
     StickyKey,
@@ -50,13 +49,14 @@ class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rows to predict: `input` for one, `inputs` for several.
 
     A row is an object with the model's column names, or an array in the model's order. Requests of one
-    `key` go to the same version.
+    `key` go to the same version. `outputs` names what is wanted of `label`, `probabilities`, `scores`,
+    `transformed` and whatever else the model's signature lists; without it, the first of them.
     """
 
     input: dict[str, Any] | list[Any] | UnsetType = UNSET
     inputs: list[dict[str, Any] | list[Any]] | UnsetType = UNSET
     version: VersionNumber | None = None
-    outputs: OutputNames = DEFAULT_OUTPUTS
+    outputs: OutputNames | None = None
     key: StickyKey | None = None
 
     @property
@@ -99,6 +99,7 @@ class JsonReader:
     def __init__(self, signature: Signature, *, refuse_extra: bool = False) -> None:
         """Args: refuse_extra: columns that the model does not know are refused, not ignored."""
         self._rows = RowReader(signature, refuse_extra=refuse_extra)
+        self._main = (signature.main.name,)
         self._decode = _compile(signature)
         self._pack = _matrix_packer(signature) if signature.layout is Layout.MATRIX else _Table(signature)
 
@@ -129,7 +130,8 @@ class JsonReader:
         """As `read`, without what was compiled: the same, only slower, and it knows what is wrong."""
         asked = decode_json_as(_general, body)
         read = self._rows.read(asked.rows())
-        return PredictBody(read, asked.single, asked.version, asked.outputs, asked.key)
+        outputs = self._main if asked.outputs is None else asked.outputs
+        return PredictBody(read, asked.single, asked.version, outputs, asked.key)
 
 
 def _uniform(rows: Any) -> Sequence[Values]:
@@ -148,7 +150,9 @@ def _compile(signature: Signature) -> Callable[[bytes], Any]:
         row = _row_type(signature.inputs, types)
     except ValueError:  # names that need escapes in JSON, or stand for two columns
         return _take_nothing
-    return msgspec.json.Decoder(_body_type(row | GenericAlias(tuple, tuple(types)))).decode
+    return msgspec.json.Decoder(
+        _body_type(row | GenericAlias(tuple, tuple(types)), (signature.main.name,))
+    ).decode
 
 
 def _take_nothing(_: bytes) -> Any:
@@ -168,12 +172,12 @@ def _row_type(columns: Sequence[Column], types: Sequence[Any]) -> Any:
     )
 
 
-def _body_type(row: Any) -> type[msgspec.Struct]:
+def _body_type(row: Any, main: tuple[str]) -> type[msgspec.Struct]:
     fields = [
         ("input", row | UnsetType, UNSET),
         ("inputs", list[row] | UnsetType, UNSET),
         ("version", VersionNumber | None, None),
-        ("outputs", OutputNames, DEFAULT_OUTPUTS),
+        ("outputs", OutputNames, main),
         ("key", StickyKey | None, None),
     ]
     return msgspec.defstruct("Body", fields, forbid_unknown_fields=True, frozen=True, gc=False)

@@ -1,6 +1,6 @@
 """What the body of a predict request asks for, whatever form it came in."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -9,11 +9,14 @@ from shared.predictions.rows import ReadRows
 
 KEY_MAX_LENGTH: Final = 256
 OUTPUTS_MAX: Final = 16  # named in one request, the same one several times included
-DEFAULT_OUTPUTS: Final = ("label",)
+OUTPUT_NAME_MAX_LENGTH: Final = 256
 
 StickyKey = Annotated[str, Meta(max_length=KEY_MAX_LENGTH)]
 VersionNumber = Annotated[int, Meta(ge=1)]
-OutputNames = Annotated[tuple[Literal["label", "probabilities"], ...], Meta(max_length=OUTPUTS_MAX)]
+# Which there are, the version's signature says.
+OutputNames = Annotated[
+    tuple[Annotated[str, Meta(max_length=OUTPUT_NAME_MAX_LENGTH)], ...], Meta(max_length=OUTPUTS_MAX)
+]
 
 
 class V2Output(msgspec.Struct, frozen=True):

@@ -26,7 +26,14 @@ from shared.predictions.v2_tensors import (
 )
 
 # How servers of the protocol for scikit-learn call the outputs.
-_ALIASES: Final = {"predict": "label", "predict_proba": "probabilities"}
+_ALIASES: Final = {
+    "predict": "label",
+    "predict_proba": "probabilities",
+    "decision_function": "scores",
+    "score_samples": "scores",
+    "transform": "transformed",
+}
+_ON_REQUEST: Final = frozenset({"scores", "transformed"})  # cost as much again, and few want them
 
 
 class V2Reader:
@@ -87,8 +94,11 @@ class V2Reader:
             raise mismatch(tensor, f"it has {tensor.shape[0]} rows, and the first tensor {rows}")
 
     def _wanted(self, asked: InferenceRequest) -> list[RequestedOutput]:
-        """The outputs named; by the protocol all that the model has, if none is."""
-        return asked.outputs or [RequestedOutput(name) for name in self._outputs]
+        """The outputs named; if none is, by the protocol all that the model has, but for those on request."""
+        main, *further = self._outputs
+        return asked.outputs or [
+            RequestedOutput(name) for name in (main, *further) if name is main or name not in _ON_REQUEST
+        ]
 
     def _output(self, output: RequestedOutput, parameters: RequestParameters) -> V2Output:
         source = output.name if output.name in self._outputs else _ALIASES.get(output.name, "")

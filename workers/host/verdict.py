@@ -113,7 +113,8 @@ def _load(artifact: Artifact, facts: dict[str, Any], *, may_run_code: bool) -> L
 
 def _probe(model: LoadedModel, description: Description) -> Probe:
     one = rows_at(description.rows, [0])
-    took = [_timed(model, one, ["label"]) for _ in range(_PROBES)]
+    main = [description.signature.main.name]
+    took = [_timed(model, one, main) for _ in range(_PROBES)]
     return Probe(rows=row_count(description.rows), latency_us=round(median(took) * 1e6, 1))
 
 

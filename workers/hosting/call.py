@@ -25,7 +25,7 @@ class PredictCall(msgspec.Struct, frozen=True, kw_only=True):
     """Some rows to predict, given in exactly one of three ways.
 
     Attributes:
-        outputs: of the signature's, which are wanted.
+        outputs: of the signature's, which are wanted; None: the main one.
         matrix: little-endian float64, row after row, in as many buffers as they came in (layout MATRIX).
         columns: one list a column, in the signature's order; None is a missing value (layout TABLE).
         slot: rows that lie in shared memory already.
@@ -33,7 +33,7 @@ class PredictCall(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rows: int
-    outputs: Sequence[str] = ("label",)
+    outputs: Sequence[str] | None = None
     matrix: Sequence[Buffer] | None = None
     columns: Sequence[Sequence[Any]] | None = None
     slot: SlotInput | None = None

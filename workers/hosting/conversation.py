@@ -91,16 +91,17 @@ class Conversation:
         size = call.slot.size_bytes if call.slot else sum(map(len, body))
         inline = call.slot is None and size <= protocol.INLINE_BYTES
         reply_at = 0 if inline else (size + 63) & ~63
-        reply_bytes = self._reply_bytes(call)
+        outputs = self._outputs(call)
+        reply_bytes = self._reply_bytes(call, outputs)
         if reply_bytes or not inline:
             area = slot.area(reply_at + reply_bytes)
             if not inline and call.slot is None:
                 _fill(area, body)
-        asked = Asked(self._take_id(), call.rows, call.outputs, slot, reply_at, reply_bytes)
+        asked = Asked(self._take_id(), call.rows, outputs, slot, reply_at, reply_bytes)
         message = Predict(
             asked.id,
             call.rows,
-            list(call.outputs),
+            list(outputs),
             kind,
             self.slots.index(slot),
             not inline,
@@ -144,12 +145,19 @@ class Conversation:
             raise RuntimeError(f"a host takes {protocol.SLOTS} calls at a time")
         return self.slots[(self._next_id + 1) % protocol.SLOTS]
 
-    def _reply_bytes(self, call: PredictCall) -> int:
+    def _outputs(self, call: PredictCall) -> Sequence[str]:
+        if call.outputs is not None:
+            return call.outputs
+        if self._signature is None:
+            raise RuntimeError("a host has no main output before it has opened a model")
+        return (self._signature.main.name,)
+
+    def _reply_bytes(self, call: PredictCall, outputs: Sequence[str]) -> int:
         """Room for the reply's arrays, where they are too large for the socket."""
         if call.reply_as == "values":
             return 0
         shapes = {output.name: output.shape for output in self._signature.outputs} if self._signature else {}
-        widths = [prod(shapes.get(name, [])) for name in call.outputs]
+        widths = [prod(shapes.get(name, [])) for name in outputs]
         size = sum((call.rows * width * 8 + 63) & ~63 for width in widths)
         return size if size > protocol.INLINE_BYTES else 0
 

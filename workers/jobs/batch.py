@@ -1,6 +1,7 @@
 """Rows on their way from a file through a model host into a part."""
 
 from collections.abc import Iterator
+from math import prod
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from workers.jobs.columns import takes_matrix
 
 # Rows that are turned from columns into rows at a time: 30 columns of them stay within a core's own cache.
 _TURNED_ROWS = 1024
+_MOST_ANSWERED = 4 * 1024 * 1024  # values in the predictions of one batch: 32 MiB
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +47,13 @@ def sliced(batch: Batch, rows: int) -> Iterator[Batch]:
         yield Batch(inputs=batch.inputs.slice(start, rows), carried=carried)
 
 
+def rows_a_batch(signature: Signature, most_rows: int) -> int:
+    """How many rows make a batch: fewer where each is answered by many numbers."""
+    return max(1, min(most_rows, _MOST_ANSWERED // max(1, prod(signature.main.shape))))
+
+
 def submit(host: HostProcess, batch: Batch, signature: Signature) -> None:
-    """Write the rows into the host's shared memory and ask for their labels."""
+    """Write the rows into the host's shared memory and ask for their predictions."""
     matrix = takes_matrix(signature)
     written = _write_matrix(host, batch) if matrix else _write_arrow(host, batch)
     slot = SlotInput("matrix" if matrix else "arrow", written)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from math import prod
 
 import msgspec
 import pyarrow as pa
@@ -119,18 +120,18 @@ def _refuse_extra(used: set[str], names: Sequence[str]) -> None:
 
 
 def _prediction_schema(signature: Signature, taken: set[str]) -> pa.Schema:
-    """`prediction`, or `prediction_0`, `prediction_1`, … for several outputs.
+    """`prediction`, or `prediction_0`, `prediction_1`, … where the main output is several numbers a row.
 
     An input column of the same name keeps it, and ours gets underscores at its end.
     """
-    label = next(output for output in signature.outputs if output.name == "label")
-    names = [f"prediction_{at}" for at in range(label.shape[0])] if label.shape else ["prediction"]
+    main = signature.main
+    names = [f"prediction_{at}" for at in range(prod(main.shape))] if main.shape else ["prediction"]
     free = []
     for name in names:
         while name in taken:
             name += "_"  # noqa: PLW2901  the loop is about this very name
         free.append(name)
-    return pa.schema([(name, ARROW_TYPES[label.datatype]) for name in free])
+    return pa.schema([(name, ARROW_TYPES[main.datatype]) for name in free])
 
 
 def _listed(names: list[str]) -> str:

@@ -15,8 +15,6 @@ from workers.hosting.process import HostProcess
 from workers.jobs.batch import Batch, submit
 from workers.jobs.first_failing import first_failing
 
-_LABEL = "label"
-
 
 class RowsRefused(UnreadableInput):
     """The model raised an error on these rows. Its `row` counts from the first row of the chunk."""
@@ -79,21 +77,21 @@ class BatchPredictor:
 
 
 def prediction_columns(prediction: Prediction, schema: pa.Schema) -> list[pa.Array]:
-    """The labels as columns of the output: one, or one each of a model with several outputs."""
-    label = prediction.outputs[_LABEL]
-    columns = [label] if len(schema) == 1 and _is_flat(label) else _across(label)
+    """The main output, which was asked for alone, as columns: one, or one each of its numbers."""
+    (main,) = prediction.outputs.values()
+    columns = [main] if len(schema) == 1 and _is_flat(main) else _across(main)
     return [_array(column, field.type) for column, field in zip(columns, schema, strict=True)]
 
 
-def _is_flat(label: list[Any] | NDArray[np.generic]) -> bool:
-    return label.ndim == 1 if isinstance(label, np.ndarray) else not isinstance(label[0], list)
+def _is_flat(main: list[Any] | NDArray[np.generic]) -> bool:
+    return main.ndim == 1 if isinstance(main, np.ndarray) else not isinstance(main[0], list)
 
 
-def _across(label: list[Any] | NDArray[np.generic]) -> list[Any]:
+def _across(main: list[Any] | NDArray[np.generic]) -> list[Any]:
     return (
-        list(label.T)
-        if isinstance(label, np.ndarray)
-        else [list(column) for column in zip(*label, strict=True)]
+        list(main.reshape(len(main), -1).T)
+        if isinstance(main, np.ndarray)
+        else [list(column) for column in zip(*main, strict=True)]
     )
 
 

@@ -13,6 +13,7 @@ from shared.jobs.job import part_key
 from shared.jobs.outcomes import record_part
 from workers.hosting.process import HostProcess
 from workers.jobs.attempt import attempt
+from workers.jobs.batch import rows_a_batch
 from workers.jobs.context import JobContext
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import JobInput, open_input
@@ -71,7 +72,8 @@ class ChunkRun:
     def _write_rows(self, host: HostProcess, job_input: JobInput, sink: BinaryIO) -> None:
         settings, order = self._context.settings, self._claim.order
         predictor = BatchPredictor(host, order.signature, timeout_s=settings.job_call_timeout_s)
-        batches = job_input.batches(self._claim.source, rows=settings.chunk_batch_rows)
+        rows = rows_a_batch(order.signature, settings.chunk_batch_rows)
+        batches = job_input.batches(self._claim.source, rows=rows)
         # Closed after an error too, while there is a sink: writers of Parquet insist on it when they go.
         with closing(job_input.output().part(sink)) as part:
             for batch, prediction in predictor.predict(batches):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.catalog.verdict import Engine
-from workers.host.engines.compiled import Compiled
+from workers.host.engines.compiled import ANSWERED, Compiled
 from workers.host.engines.links import Floats, Values
 from workers.host.replies import plain
 from workers.host.rows import Rows
@@ -36,7 +36,9 @@ class AcceleratedModel:
 
     def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Each output asked for, with one entry a row."""
-        if not isinstance(rows, np.ndarray) or (scores := self._scored(rows)) is None:
+        if not isinstance(rows, np.ndarray) or not ANSWERED.issuperset(outputs):
+            return self._native(rows, outputs)
+        if (scores := self._scored(rows)) is None:
             return self._native(rows, outputs)
         answers = self._compiled.answer(scores, outputs)
         ties = self._ties(scores)
@@ -44,7 +46,8 @@ class AcceleratedModel:
 
     def values(self, rows: Floats, outputs: Sequence[str]) -> dict[str, list[Any]]:
         """The same as lists of plain values."""
-        scores, link = self._scored(rows), self._link
+        scores = self._scored(rows) if ANSWERED.issuperset(outputs) else None
+        link = self._link
         if scores is None or isinstance(link, Values) or self._ties(scores) is not None:
             return {name: plain(answer) for name, answer in self.predict(rows, outputs).items()}
         labels = self._labels

@@ -9,7 +9,7 @@ import numpy as np
 from shared.catalog.verdict import NATIVE, Engine, Layout, Signature
 from workers.host.engines.accelerated import AcceleratedModel
 from workers.host.engines.comparison import TOLERANCE, Comparer, Comparison
-from workers.host.engines.compiled import CannotCompile, Compiled
+from workers.host.engines.compiled import ANSWERED, CannotCompile, Compiled
 from workers.host.engines.compiling import compile_estimator
 from workers.host.engines.edges import Straddling, around_splits, spread_rows
 from workers.host.engines.links import Floats
@@ -94,7 +94,9 @@ def _choose(model: LoadedModel, description: Description) -> Choice:
         raise CannotCompile("only models that take a matrix of numbers are compiled")
     if model.fitted is None:
         raise CannotCompile("its own library answers for a file of this format")
-    outputs = [output.name for output in signature.outputs]
+    if signature.main.name != "label":
+        raise CannotCompile("only models that predict are compiled")
+    outputs = [output.name for output in signature.outputs if output.name in ANSWERED]
     compiled = compile_estimator(model.fitted, len(signature.inputs))
     if not compiled.offers(outputs):
         raise CannotCompile("no engine gives its probabilities")

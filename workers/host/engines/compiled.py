@@ -11,6 +11,7 @@ from workers.host.engines.links import Floats, Link, Values
 from workers.host.engines.tree import Tree
 
 Scores = Callable[[Floats], Floats]  # shape (rows, columns) to (rows, scores)
+ANSWERED = frozenset({"label", "probabilities"})  # what an engine answers; other outputs are native's
 
 
 class CannotCompile(Exception):
