@@ -57,7 +57,11 @@ def test_a_model_of_named_columns_that_are_all_numbers_takes_a_matrix(open_model
     assert [column.name for column in verdict.signature.inputs] == IRIS
     assert types(verdict) == ["FP64"] * 4
     assert (verdict.signature.named, verdict.signature.layout) == (True, Layout.MATRIX)
-    assert outputs(verdict) == [("label", "BYTES", []), ("probabilities", "FP64", [3])]
+    assert outputs(verdict) == [
+        ("label", "BYTES", []),
+        ("probabilities", "FP64", [3]),
+        ("scores", "FP64", [3]),
+    ]
     assert verdict.signature.classes == ["setosa", "versicolor", "virginica"]
 
 
@@ -106,30 +110,40 @@ def test_a_regressor_of_two_targets_answers_two_numbers(open_model, tmp_path):
     assert outputs(verdict) == [("label", "FP64", [2])]
 
 
-def test_a_classifier_of_two_targets_offers_no_probabilities(open_model, tmp_path):
-    model = DecisionTreeClassifier().fit(numbers(), (numbers(columns=2) > 0).astype(int))
+def test_a_classifier_of_two_targets_offers_the_probabilities_of_each(open_model, tmp_path):
+    targets = np.column_stack([numbers()[:, 0] > 0, np.digitize(numbers()[:, 1], [-0.5, 0.5])])
+    model = DecisionTreeClassifier().fit(numbers(), targets.astype(int))
 
     _, verdict = open_model(saved(model, tmp_path / "two.joblib"))
 
-    assert outputs(verdict) == [("label", "INT64", [2])]
-    assert "probabilities" in verdict.warnings[0]
+    assert outputs(verdict) == [
+        ("label", "INT64", [2]),
+        ("probabilities_0", "FP64", [2]),
+        ("probabilities_1", "FP64", [3]),
+    ]
+    assert [output.classes for output in verdict.signature.outputs] == [None, [0, 1], [0, 1, 2]]
 
 
 @pytest.mark.parametrize(
-    "model", [IsolationForest(n_estimators=5), KMeans(2, n_init=1)], ids=["outliers", "clusters"]
+    ("model", "further"),
+    [
+        (IsolationForest(n_estimators=5), ("scores", "FP64", [])),
+        (KMeans(2, n_init=1), ("transformed", "FP64", [2])),
+    ],
+    ids=["outliers", "clusters"],
 )
-def test_outlier_detectors_and_clusterers_answer_whole_numbers(open_model, tmp_path, model):
+def test_outlier_detectors_and_clusterers_answer_whole_numbers(open_model, tmp_path, model, further):
     _, verdict = open_model(saved(model.fit(numbers()), tmp_path / "model.joblib"))
 
-    assert outputs(verdict) == [("label", "INT64", [])]
+    assert outputs(verdict) == [("label", "INT64", []), further]
 
 
-def test_a_classifier_without_probabilities_offers_labels_only(open_model, tmp_path):
+def test_a_classifier_without_probabilities_offers_none(open_model, tmp_path):
     path = saved(SVC().fit(numbers(), numbers()[:, 0] > 0), tmp_path / "svc.joblib")
 
     _, verdict = open_model(path)
 
-    assert outputs(verdict) == [("label", "BOOL", [])]
+    assert outputs(verdict) == [("label", "BOOL", []), ("scores", "FP64", [])]
     assert verdict.signature.classes == [False, True]
 
 
@@ -307,7 +321,6 @@ def array() -> bytes:
         (pickle.dumps(LogisticRegression), "class_not_instance", "class LogisticRegression"),
         (pickle.dumps(LogisticRegression()), "not_fitted", "has not been fitted"),
         (pickle.dumps(make_pipeline(StandardScaler(), SVC())), "not_fitted", "Pipeline"),
-        (pickle.dumps(StandardScaler().fit(numbers())), "transformer_without_predict", "StandardScaler"),
         (pickle.dumps(DBSCAN().fit(numbers())), "cannot_predict_new_rows", "DBSCAN"),
         (b"\x80\x04ccatboost.core\nCatBoostClassifier\n.", "library_missing", "'catboost'"),
         (b"\x80\x04csklearn.linear_model.logistic\nLogistic\n.", "version_mismatch", "another version"),
@@ -402,17 +415,17 @@ def test_a_model_of_another_version_that_breaks_says_which_version_to_use(open_m
 
 def test_a_model_that_fails_on_a_made_up_row_asks_for_a_sample(open_model, tmp_path):
     def logarithm(X):
-        if (np.asarray(X) <= 0).any():
-            raise ValueError("not positive")
+        if (np.asarray(X) <= 1).any():
+            raise ValueError("not above one")
         return np.log(X)
 
     model = make_pipeline(FunctionTransformer(logarithm), LinearRegression())
-    X = np.abs(numbers()) + 1
+    X = np.abs(numbers()) + 2
     path = tmp_path / "log.pkl"
     model.fit(X, X[:, 0])
     path.write_bytes(cloudpickle.dumps(model))
     sample = tmp_path / "sample.csv"
-    sample.write_text("a,b,c\n1,2,3\n")
+    sample.write_text("a,b,c\n2,3,4\n")
 
     _, without = open_model(path)
     _, with_sample = open_model(path, sample=sample)

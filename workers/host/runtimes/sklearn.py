@@ -22,16 +22,17 @@ from workers.host.rows import Rows
 from workers.host.runtimes import pickles, sklearn_refusals
 from workers.host.runtimes.pickles import Global
 from workers.host.runtimes.runtime import Description
-from workers.host.runtimes.sklearn_columns import column_hints, takes_one_text
+from workers.host.runtimes.sklearn_columns import column_hints
+from workers.host.runtimes.sklearn_outputs import Methods
+from workers.host.runtimes.sklearn_rows import form_of
 from workers.host.runtimes.sklearn_signature import describe
 
-_METHODS = {"label": "predict", "probabilities": "predict_proba"}
 _THREADED = ("lightgbm", "xgboost")
 _DRAWING = ("stratified", "uniform")  # strategies of a DummyClassifier
 
 
 class SklearnRuntime:
-    """Opens fitted estimators; also those of other libraries and of cloudpickle that have a `predict`."""
+    """Opens fitted estimators that predict or transform; also those of other libraries and of cloudpickle."""
 
     name = "sklearn"
 
@@ -55,7 +56,7 @@ class SklearnRuntime:
             warnings.simplefilter("always")
             loaded, seen = _unpickled(artifact, fmt)
         made_with = _recorded_version(caught) or (sklearn.__version__ if _mentions_sklearn(seen) else None)
-        sklearn_refusals.refuse_what_cannot_predict(loaded)
+        sklearn_refusals.refuse_what_cannot_answer(loaded)
         _refuse_unfitted(loaded)
         _hold_to_one_thread(loaded)
         return SklearnModel(loaded, fmt, seen, made_with)
@@ -73,12 +74,13 @@ class SklearnModel:
         self._made_with = made_with
         self._seen = seen
         self.fitted = estimator
-        self._one_text = takes_one_text(estimator)
+        self._form = form_of(estimator)
+        self._methods = Methods(estimator)
 
     def describe(self, sample: pd.DataFrame | None) -> Description:
         """Look at the estimator, then try it; a failure is put down to its version where that differs."""
         try:
-            return describe(self, self.fitted, self._seen, sample)
+            return describe(self, self._methods, self._seen, sample)
         except Rejected as refusal:
             if refusal.reason.code == "probe_failed" and self._version_differs:
                 raise sklearn_refusals.version_breaks(self._made_with, refusal.reason.message) from refusal
@@ -93,22 +95,26 @@ class SklearnModel:
 
     def predict(self, rows: Rows, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Call the estimator's own methods."""
-        taken = rows.iloc[:, 0] if self._one_text and isinstance(rows, pd.DataFrame) else rows
-        answers = {name: np.asarray(getattr(self.fitted, _METHODS[name])(taken)) for name in outputs}
-        for answer in answers.values():
+        answers = self._methods.answer(rows if self._form is None else self._form(rows), outputs)
+        for name, answer in answers.items():
             if answer.shape[:1] != (len(rows),):
-                raise ValueError(f"the model answered {answer.shape[:1]} rows where {len(rows)} were given")
+                answers[name] = _of_one_row(answer, len(rows))
         return answers
 
     def draws(self) -> bool:
-        """Whether a DummyClassifier in it guesses."""
-        return any(
-            isinstance(part, DummyClassifier) and part.strategy in _DRAWING for part in _parts(self.fitted)
-        )
+        """Whether something in it guesses: perhaps only where rows have gaps, which a probe has not."""
+        return any(_guesses(part) for part in _parts(self.fitted))
 
     @property
     def _version_differs(self) -> bool:
         return self._made_with is not None and self._made_with != sklearn.__version__
+
+
+def _of_one_row(answer: NDArray[Any], rows: int) -> NDArray[Any]:
+    """The answer to one row which came without a dimension of rows, as a SparsePCA gives it."""
+    if rows != 1 or answer.ndim != 1:
+        raise ValueError(f"the model answered {answer.shape[:1]} rows where {rows} were given")
+    return answer.reshape(1, -1)
 
 
 def _unpickled(artifact: Artifact, fmt: str) -> tuple[Any, set[Global]]:
@@ -123,6 +129,13 @@ def _parts(estimator: Any) -> list[Any]:
     """The estimator and those that it was made of, as far as its parameters tell."""
     named = estimator.get_params(deep=True) if isinstance(estimator, BaseEstimator) else {}
     return [estimator, *named.values()]
+
+
+def _guesses(part: Any) -> bool:
+    if isinstance(part, DummyClassifier):
+        return part.strategy in _DRAWING
+    # By name: to import an IterativeImputer is to switch an experiment of scikit-learn on.
+    return type(part).__name__ == "IterativeImputer" and bool(part.sample_posterior)
 
 
 def _hold_to_one_thread(estimator: Any) -> None:

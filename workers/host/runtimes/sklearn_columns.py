@@ -7,10 +7,12 @@ import msgspec
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.impute import SimpleImputer
+from sklearn.isotonic import IsotonicRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, LabelBinarizer, LabelEncoder
 
 from shared.catalog.verdict import Datatype
 
@@ -18,6 +20,9 @@ from shared.catalog.verdict import Datatype
 _ONE_INSIDE = ("best_estimator_", "estimator_", "regressor_", "classifier_", "_preprocessor", "estimator")
 _MANY_INSIDE = ("estimators_", "calibrated_classifiers_")
 _LOOKED_AT = 8  # of many: the trees of a forest are all alike
+_OF_TEXT = (CountVectorizer, HashingVectorizer)  # a TfidfVectorizer is a CountVectorizer
+_OF_LABELS = (LabelBinarizer, LabelEncoder)
+_OF_NUMBERS = (IsotonicRegression,)
 _TYPICAL = ("mean_", "center_", "statistics_")  # what scalers and imputers remember of each column
 _KINDS = {"b": Datatype.BOOL, "i": Datatype.INT64, "u": Datatype.INT64, "f": Datatype.FP64}
 
@@ -36,24 +41,37 @@ Hints = dict[int, Hint]
 def known_names(estimator: Any) -> list[str] | None:
     """The columns' names, where the model was trained on a table."""
     names = _found_inside(estimator, "feature_names_in_")
-    return None if names is None else [str(name) for name in names]
+    if names is None:
+        return next(
+            (list(_keys(step)) for step in walk_inputs(estimator) if isinstance(step, DictVectorizer)), None
+        )
+    return [str(name) for name in names]
 
 
 def known_width(estimator: Any) -> int | None:
     """How many columns it takes; None where it does not say."""
     width = _found_inside(estimator, "n_features_in_")
-    if width is None and takes_one_text(estimator):
+    if width is None and takes_one_series(estimator):
         return 1
     return None if width is None else int(width)
 
 
+def takes_one_series(estimator: Any) -> bool:
+    """Its input goes straight into what wants one series and no table: a vectorizer of texts, say."""
+    return any(isinstance(step, _OF_TEXT + _OF_LABELS + _OF_NUMBERS) for step in walk_inputs(estimator))
+
+
 def takes_one_text(estimator: Any) -> bool:
-    """Its input goes straight into a text vectorizer, which wants one series and no table."""
-    if isinstance(estimator, CountVectorizer | HashingVectorizer):  # TfidfVectorizer is a CountVectorizer
-        return True
-    if isinstance(estimator, ColumnTransformer):
-        return False
-    return any(takes_one_text(inner) for inner, _ in _passes_on(estimator, [0]))
+    """The same, of texts."""
+    return any(isinstance(step, _OF_TEXT) for step in walk_inputs(estimator))
+
+
+def walk_inputs(estimator: Any) -> Iterator[Any]:
+    """The estimator and those inside that get its very input, whole and in its form."""
+    yield estimator
+    if not isinstance(estimator, ColumnTransformer):
+        for inner, _ in _passes_on(estimator, [0]):
+            yield from walk_inputs(inner)
 
 
 def column_hints(estimator: Any, width: int) -> Hints:
@@ -92,8 +110,16 @@ def _merged(known: Hint | None, new: Hint) -> Hint:
 
 
 def _own_hints(step: Any, positions: Sequence[int]) -> Iterator[tuple[int, Hint]]:
-    if isinstance(step, CountVectorizer | HashingVectorizer):
+    if isinstance(step, _OF_TEXT):
         yield from ((position, Hint(datatype=Datatype.BYTES, example="some text")) for position in positions)
+    if isinstance(step, _OF_LABELS):
+        yield from ((position, _hint_of_categories(step.classes_)) for position in positions)
+    if isinstance(step, _OF_NUMBERS):  # some refuse what lies outside of what they were fitted on
+        yield from ((position, _hint_of_typical(float(step.X_min_))) for position in positions)
+    if isinstance(step, DictVectorizer):
+        yield from zip(positions, _keys(step).values(), strict=False)
+    if getattr(step, "missing_values", _TYPICAL) is None:
+        yield from ((position, Hint(takes_none=True)) for position in positions)
     categories = getattr(step, "categories_", None)
     if isinstance(categories, list):
         yield from zip(positions, map(_hint_of_categories, categories), strict=False)
@@ -101,6 +127,19 @@ def _own_hints(step: Any, positions: Sequence[int]) -> Iterator[tuple[int, Hint]
         typical = getattr(step, attribute, None)
         if isinstance(typical, np.ndarray) and typical.shape == (len(positions),):
             yield from zip(positions, map(_hint_of_typical, typical.tolist()), strict=True)
+    fitted_on = getattr(step, "_fit_X", None)  # of neighbours: without one nearby, some refuse a row
+    if isinstance(fitted_on, np.ndarray) and fitted_on.shape[1:] == (len(positions),):
+        yield from zip(positions, map(_hint_of_typical, fitted_on[0].tolist()), strict=True)
+
+
+def _keys(vectorizer: DictVectorizer) -> dict[str, Hint]:
+    """The keys of the dicts that it was fitted on: `key` of a number, `key=value` of a text."""
+    keys: dict[str, Hint] = {}
+    for feature in vectorizer.feature_names_:
+        key, separator, value = str(feature).partition(vectorizer.separator)
+        text = Hint(datatype=Datatype.BYTES, example=value)
+        keys.setdefault(key, text if separator else Hint(datatype=Datatype.FP64))
+    return keys
 
 
 def _hint_of_categories(categories: Any) -> Hint:

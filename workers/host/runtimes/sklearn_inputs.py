@@ -48,7 +48,7 @@ def find_inputs(estimator: Any, sample: pd.DataFrame | None) -> Inputs:
         return _inputs_of_sample(sample)
     sampled = None if sample is None else _sampled_columns(sample, names, width)
     hints = column_hints(estimator, width)
-    shown = names or (["text"] if takes_one_text(estimator) else [f"x{at}" for at in range(width)])
+    shown = names or _made_up_names(estimator, width)
     columns = [
         _column(
             name, hints.get(at, Hint()), None if sampled is None or sample is None else sample[sampled[at]]
@@ -58,6 +58,17 @@ def find_inputs(estimator: Any, sample: pd.DataFrame | None) -> Inputs:
     return Inputs(columns=columns, named=names is not None, sampled=sampled)
 
 
+def with_ones(inputs: Inputs) -> Inputs:
+    """The same, with 1 for an example where it was 0, which some models refuse (a logarithm)."""
+    columns = [
+        msgspec.structs.replace(column, example=1.0)
+        if column.datatype is Datatype.FP64 and column.example == 0.0
+        else column
+        for column in inputs.columns
+    ]
+    return msgspec.structs.replace(inputs, columns=columns)
+
+
 def probe_values(inputs: Inputs, sample: pd.DataFrame | None) -> list[list[Any]]:
     """Rows to try the model on, a list a column: the sample's, or one of the examples."""
     if sample is None or inputs.sampled is None:
@@ -65,6 +76,12 @@ def probe_values(inputs: Inputs, sample: pd.DataFrame | None) -> list[list[Any]]
     return [
         _values(sample[name], column) for name, column in zip(inputs.sampled, inputs.columns, strict=True)
     ]
+
+
+def _made_up_names(estimator: Any, width: int) -> list[str]:
+    if takes_one_text(estimator):
+        return ["text"]
+    return [f"x{at}" for at in range(width)]
 
 
 def _inputs_of_sample(sample: pd.DataFrame | None) -> Inputs:

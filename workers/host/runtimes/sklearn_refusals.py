@@ -11,15 +11,16 @@ import sklearn
 from workers.host.error_text import describe, shown
 from workers.host.rejection import SAVE_AGAIN, Rejected, truncated
 from workers.host.runtimes.pickles import MissingGlobal
+from workers.host.runtimes.sklearn_unservable import refuse_other_inputs, refuse_what_knows_its_own_rows
 
 _BREAKS_OFF = ("truncated", "ran out of input", "EOF", "End-of-", "ended before")
 
 
-def refuse_what_cannot_predict(loaded: Any) -> None:
-    """Let through what has a `predict`.
+def refuse_what_cannot_answer(loaded: Any) -> None:
+    """Let through what answers new rows: by `predict`, `transform` or `score_samples`.
 
     Raises:
-        Rejected: it has none; the reason names what was found instead.
+        Rejected: it does not; the reason names what was found instead.
     """
     if isinstance(loaded, type):
         raise Rejected(
@@ -27,7 +28,8 @@ def refuse_what_cannot_predict(loaded: Any) -> None:
             f"The file holds the class {loaded.__name__}, not a fitted model of it.",
             f"Save the object that you fitted: `model = {loaded.__name__}(...).fit(X, y)`.",
         )
-    if callable(getattr(loaded, "predict", None)):
+    refuse_other_inputs(loaded)
+    if callable(getattr(loaded, "predict", None)) or _transforms_or_scores(loaded):
         return
     if hasattr(loaded, "best_estimator_") or getattr(loaded, "refit", True) is False:
         raise Rejected(
@@ -35,19 +37,14 @@ def refuse_what_cannot_predict(loaded: Any) -> None:
             f"The {type(loaded).__name__} has kept no model: it was run with `refit=False`.",
             "Run the search with `refit=True`, or fit and save the estimator that you chose.",
         )
-    if callable(getattr(loaded, "transform", None)) and hasattr(loaded, "fit"):
-        raise Rejected(
-            "transformer_without_predict",
-            f"The file holds a {type(loaded).__name__}, which transforms data and predicts nothing.",
-            "Save a pipeline that ends in a model: `make_pipeline(transformer, model).fit(X, y)`.",
-        )
-    if callable(getattr(loaded, "fit_predict", None)):
-        raise Rejected(
-            "cannot_predict_new_rows",
-            f"A {type(loaded).__name__} only labels the rows that it was fitted on.",
-            "Fit a classifier to its labels and save that, or use an estimator with a `predict` (KMeans).",
-        )
+    refuse_what_knows_its_own_rows(loaded)
     raise _no_estimator(loaded)
+
+
+def _transforms_or_scores(loaded: Any) -> bool:
+    """A table of pandas transforms too, but cannot be fitted."""
+    named = (getattr(loaded, method, None) for method in ("transform", "score_samples"))
+    return hasattr(loaded, "fit") and any(map(callable, named))
 
 
 def unreadable(error: Exception, version: str | None) -> Exception:
@@ -87,7 +84,9 @@ def _no_estimator(loaded: Any) -> Rejected:
     remedy = (
         f"Save only the model in it: `joblib.dump(bundle[{key!r}], 'model.joblib')`." if key else SAVE_AGAIN
     )
-    return Rejected("not_an_estimator", f"The file holds a {shown(kind)}, which has no `predict`.", remedy)
+    return Rejected(
+        "not_an_estimator", f"The file holds a {shown(kind)}, which neither predicts nor transforms.", remedy
+    )
 
 
 def _key_of_model(loaded: Any) -> str | int | None:

@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Column, Datatype, Layout, Output, Signature
-from workers.host.error_text import describe as describe_error
+from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from workers.host.rejection import Rejected
 from workers.host.replies import plain
 from workers.host.rows import RowReader, Rows
 from workers.host.runtimes.pickles import Global
 from workers.host.runtimes.runtime import Description, LoadedModel
-from workers.host.runtimes.sklearn_inputs import Inputs, find_inputs, probe_values
+from workers.host.runtimes.sklearn_inputs import Inputs, find_inputs, probe_values, with_ones
+from workers.host.runtimes.sklearn_outputs import Methods
+from workers.host.runtimes.sklearn_trial import try_outputs
 
-_DATATYPES = {"f": Datatype.FP64, "i": Datatype.INT64, "u": Datatype.INT64, "b": Datatype.BOOL}
-_PYTHON_DATATYPES = {bool: Datatype.BOOL, int: Datatype.INT64, float: Datatype.FP64}
-_MOST_DIMENSIONS = 2
 _VARIED_ROWS = 64
 
 # Modules of which we know that they treat a table of floats as they treat an array of them.
@@ -29,7 +27,7 @@ _ANY_CODE = ("sklearn.preprocessing._function_transformer", "FunctionTransformer
 
 
 def describe(
-    model: LoadedModel, estimator: Any, seen: set[Global], sample: pd.DataFrame | None
+    model: LoadedModel, methods: Methods, seen: set[Global], sample: pd.DataFrame | None
 ) -> Description:
     """The signature of a loaded estimator.
 
@@ -39,12 +37,26 @@ def describe(
     Raises:
         Rejected: it does not say what it takes, or fails on rows that fit.
     """
-    inputs = find_inputs(estimator, sample)
+    inputs = find_inputs(model.fitted, sample)
+    try:
+        return _described(model, methods, seen, inputs, sample)
+    except Rejected as refusal:
+        if sample is not None or refusal.reason.code != "probe_failed":
+            raise
+        try:
+            return _described(model, methods, seen, with_ones(inputs), None)
+        except Rejected:
+            raise refusal from None
+
+
+def _described(
+    model: LoadedModel, methods: Methods, seen: set[Global], inputs: Inputs, sample: pd.DataFrame | None
+) -> Description:
     table = Signature(inputs=inputs.columns, named=inputs.named, layout=Layout.TABLE, outputs=[])
     model.accept(table)
     rows = _native_rows(table, model, probe_values(inputs, sample))
-    outputs, warnings = _try_outputs(model, estimator, rows, sampled=sample is not None)
-    signature = msgspec.structs.replace(table, outputs=outputs, classes=_classes(estimator))
+    outputs, warnings = try_outputs(model, methods, rows, sampled=sample is not None)
+    signature = msgspec.structs.replace(table, outputs=outputs, classes=_classes(model.fitted))
     if not isinstance(rows, pd.DataFrame) or _same_through_matrix(model, signature, rows, seen):
         signature, rows = _as_matrix(signature), np.asarray(rows, np.float64)
     return Description(signature=signature, rows=rows, warnings=warnings + _warnings_of(inputs))
@@ -60,61 +72,6 @@ def _native_rows(table: Signature, model: LoadedModel, values: list[list[Any]]) 
 
 def _all_numbers(signature: Signature) -> bool:
     return all(column.datatype is not Datatype.BYTES for column in signature.inputs)
-
-
-def _try_outputs(
-    model: LoadedModel, estimator: Any, rows: Rows, *, sampled: bool
-) -> tuple[list[Output], list[str]]:
-    outputs = [_output("label", _label(model, rows, sampled=sampled))]
-    if not callable(getattr(estimator, "predict_proba", None)):
-        return outputs, []
-    probabilities = _probabilities(model, rows)
-    if probabilities is None:
-        return outputs, ["Its probabilities are not offered: they are not one row of numbers a row of input."]
-    return [*outputs, _output("probabilities", probabilities)], []
-
-
-def _label(model: LoadedModel, rows: Rows, *, sampled: bool) -> NDArray[Any]:
-    try:
-        label = model.predict(rows, ["label"])["label"]
-    except Exception as error:
-        raise _probe_failed(describe_error(error), sampled=sampled) from error
-    if label.ndim > _MOST_DIMENSIONS:
-        raise Rejected(
-            "output_unsupported",
-            f"The model answers {label.ndim - 1}-dimensional things for each row.",
-            "Serve a model that answers a value, or a list of values, for each row.",
-        )
-    return label
-
-
-def _probe_failed(what: str, *, sampled: bool) -> Rejected:
-    if sampled:
-        message = f"The model fails on the rows of the sample: {what}."
-        return Rejected(
-            "probe_failed", message, "Check that the sample holds rows as the model was trained on."
-        )
-    message = f"The model fails on a made-up row: {what}."
-    return Rejected(
-        "probe_failed", message, "Upload it with a `sample`: a CSV or Parquet file of some rows it takes."
-    )
-
-
-def _probabilities(model: LoadedModel, rows: Rows) -> NDArray[Any] | None:
-    try:
-        probabilities = model.predict(rows, ["probabilities"])["probabilities"]
-    except Exception:  # noqa: BLE001  whatever it is, they are simply not offered
-        return None
-    usable = probabilities.ndim == _MOST_DIMENSIONS and probabilities.dtype.kind == "f"
-    return probabilities if usable else None
-
-
-def _output(name: str, values: NDArray[Any]) -> Output:
-    datatype = _DATATYPES.get(values.dtype.kind)
-    if datatype is None:
-        first = plain(values.reshape(-1)[:1])[0]
-        datatype = _PYTHON_DATATYPES.get(type(first), Datatype.BYTES)
-    return Output(name=name, datatype=datatype, shape=list(values.shape[1:]))
 
 
 def _classes(estimator: Any) -> list[Any] | None:
