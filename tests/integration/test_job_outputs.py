@@ -9,9 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from shared.jobs.job import JobStatus
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
+from tests.fixtures.training import saved
 
 ROWS = 5_000
 
@@ -221,3 +225,20 @@ async def test_nested_and_exotic_columns_come_through_untouched(
     output = pq.read_table(io.BytesIO(await jobs.result(job_id)))
     assert output.drop_columns("prediction").equals(table)
     assert output["prediction"].to_pylist() == expected(iris_on_frame, flowers)
+
+
+async def test_a_job_of_a_transformer_writes_a_column_for_each_number(
+    serve_model: ServeModel, jobs: Jobs, run_job: RunJob, flowers: pd.DataFrame, tmp_path: Path
+):
+    rows = flowers.drop(columns=["id", "note"])
+    model = make_pipeline(StandardScaler(), PCA(2)).fit(rows)
+    await serve_model("plane", saved(model, tmp_path / "plane.joblib"))
+    job_id = await jobs.submitted(parquet_of(flowers), model="plane", include="id")
+
+    job = await run_job(job_id)
+
+    assert job.status is JobStatus.SUCCEEDED, job.error
+    output = pq.read_table(io.BytesIO(await jobs.result(job_id)))
+    assert output.column_names == ["id", "prediction_0", "prediction_1"]
+    written = output.select(["prediction_0", "prediction_1"]).to_pandas().to_numpy()
+    np.testing.assert_allclose(written, model.transform(rows), rtol=1e-9, atol=1e-12)
