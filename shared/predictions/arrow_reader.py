@@ -16,8 +16,10 @@ import pyarrow.types as kinds
 from numpy.typing import NDArray
 from pyarrow import ipc
 
-from shared.catalog.verdict import Datatype, Signature
-from shared.errors import MalformedRequest, TooLarge
+from shared.catalog.verdict import Column, Datatype, Signature
+from shared.errors import FieldError, MalformedRequest, TooLarge
+from shared.predictions.array_columns import pack_arrays
+from shared.predictions.arrow_arrays import ArrayUnfit, array_fault, flattened
 from shared.predictions.arrow_bounds import BadMetadata, unpacked_bytes
 from shared.predictions.arrow_values import (
     FLOATS,
@@ -32,6 +34,7 @@ from shared.predictions.arrow_values import (
 from shared.predictions.columns import ColumnReader, Values
 from shared.predictions.predict_body import PredictBody
 from shared.predictions.rows import InputMismatch, ReadRows
+from shared.predictions.tensors import elements
 
 MIB: Final = 1024 * 1024
 # What a body may unpack to. Eight times its own size is beyond what honest rows compress to and take as
@@ -93,25 +96,44 @@ class ArrowReader:
         wanted = sorted(matched.positions)  # the reader keeps the stream's order
         places = {position: place for place, position in enumerate(wanted)}
         order = [places[position] for position in matched.positions]
-        parts = [self._part(batch, order, budget) for batch in _batches(_open(stream, wanted))]
+        parts: list[list[Values]] = []
+        rows = 0
+        for batch in _batches(_open(stream, wanted)):
+            parts.append(self._part(batch, order, budget, first_row=rows))
+            rows += batch.num_rows
         columns = [_joined(chunks) for chunks in zip(*parts, strict=True)]
         if not columns:
             raise InputMismatch("there are no rows: send at least one")
-        return ReadRows(self._columns.pack(columns), len(columns[0]), matched.warnings)
+        if self._columns.is_tensors:
+            return ReadRows(pack_arrays(self._columns.columns, columns, rows), rows, matched.warnings)
+        return ReadRows(self._columns.pack(columns), rows, matched.warnings)
 
     def _refuse_kind(self, at: int, given: pa.DataType) -> None:
         """Refuse a column of a type none of whose values can fit. Numbers are looked at one by one."""
+        if self._columns.is_tensors:
+            fault = array_fault(given, self._columns.columns[at])
+            if fault is not None:
+                raise self._columns.wrong_column(at, fault)
+            return
         wanted = self._columns.datatypes[at]
         values = values_type(given)
         by_value = is_number(values) and wanted in {Datatype.BYTES, Datatype.BOOL}
         if not by_value and not can_fit(given, wanted):
             raise self._columns.wrong_kind(at, str(given)[:100])
 
-    def _part(self, batch: pa.RecordBatch, order: Sequence[int], budget: "_Budget") -> list[Values]:
+    def _part(
+        self, batch: pa.RecordBatch, order: Sequence[int], budget: "_Budget", *, first_row: int
+    ) -> list[Values]:
         """The model's columns of one batch, in the model's order."""
         self._bound(batch, budget)
         batch.validate(full=True)
-        decoded = [_decoded(batch.column(at), budget) for at in order]
+        columns = [batch.column(at) for at in order]
+        if self._columns.is_tensors:
+            columns = [
+                _flat(column, wanted, first_row=first_row)
+                for column, wanted in zip(columns, self._columns.columns, strict=True)
+            ]
+        decoded = [_decoded(column, budget) for column in columns]
         return [
             _values(column, wanted) for column, wanted in zip(decoded, self._columns.datatypes, strict=True)
         ]
@@ -119,7 +141,8 @@ class ArrowReader:
     def _bound(self, batch: pa.RecordBatch, budget: "_Budget") -> None:
         """Before anything looks at the values: validation of buffers that overlap could take for ever."""
         value_bytes = _NUMBER_BYTES if self._columns.is_matrix else _VALUE_BYTES
-        budget.spend(batch.num_rows * self._columns.width * value_bytes)
+        values = sum(map(elements, self._columns.columns))
+        budget.spend(batch.num_rows * values * (_NUMBER_BYTES if self._columns.is_tensors else value_bytes))
         batch.validate()
         budget.spend(batch.nbytes)
 
@@ -149,6 +172,15 @@ def _open(stream: pa.Buffer, fields: list[int] | None = None) -> Any:
 
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
     return (batch for batch in reader if batch.num_rows)
+
+
+def _flat(column: pa.Array, wanted: Column, *, first_row: int) -> pa.Array:
+    """The values of all rows' arrays."""
+    try:
+        return flattened(column, wanted)
+    except ArrayUnfit as error:
+        fault = FieldError(message=str(error), column=wanted.name, row=first_row + error.row)
+        raise InputMismatch("an array does not fit", [fault]) from None
 
 
 def _decoded(column: pa.Array, budget: _Budget) -> pa.Array:

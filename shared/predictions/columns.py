@@ -48,6 +48,7 @@ class ColumnReader:
         self.columns, self._refuse_extra = signature.inputs, refuse_extra
         self.width = len(signature.inputs)
         self.is_matrix = signature.layout is Layout.MATRIX
+        self.is_tensors = signature.layout is Layout.TENSORS
         self.datatypes = [travels_as(column, signature.layout) for column in signature.inputs]
         self._names = [column.name for column in signature.inputs]
         self._named = signature.named
@@ -94,9 +95,11 @@ class ColumnReader:
 
     def wrong_kind(self, at: int, given: str) -> InputMismatch:
         """The error for a column none of whose values can fit."""
-        column = self.columns[at]
-        message = f"expected {_WORDS[self.datatypes[at]]}, got {given}"
-        fault = FieldError(message=message, column=column.name)
+        return self.wrong_column(at, f"expected {_WORDS[self.datatypes[at]]}, got {given}")
+
+    def wrong_column(self, at: int, message: str) -> InputMismatch:
+        """Likewise, with a message of its own."""
+        fault = FieldError(message=message, column=self.columns[at].name)
         return InputMismatch("a column is of another type than the model takes", [fault])
 
     def pack(self, columns: Sequence[Values]) -> bytes:
@@ -127,13 +130,13 @@ class ColumnReader:
         """
         if not self.is_matrix or not len(matrix):
             return self.pack([matrix[:, at] for at in range(self.width)])
-        return _floats(matrix).tobytes()
+        return canonical_floats(matrix).tobytes()
 
 
 def _matrix_column(datatype: Datatype, values: Values) -> NDArray[np.float64]:
     if isinstance(values, list):
         return np.array([COERCE[datatype](value) for value in values], "<f8")
-    return _floats(values)
+    return canonical_floats(values)
 
 
 def _table_column(datatype: Datatype, values: Values) -> list[Any]:
@@ -141,7 +144,7 @@ def _table_column(datatype: Datatype, values: Values) -> list[Any]:
         return list(map(COERCE[datatype], values))
     kind = values.dtype.kind
     if datatype is Datatype.FP64 and kind in "iufb":
-        floats: list[Any] = _floats(values).tolist()
+        floats: list[Any] = canonical_floats(values).tolist()
         return floats
     if (datatype, kind) in {(Datatype.INT64, "i"), (Datatype.BOOL, "b")} or (
         datatype is Datatype.FP32 and values.dtype == np.float32
@@ -151,7 +154,7 @@ def _table_column(datatype: Datatype, values: Values) -> list[Any]:
     return list(map(COERCE[datatype], values.tolist()))
 
 
-def _floats(values: NDArray[Any]) -> NDArray[np.float64]:
+def canonical_floats(values: NDArray[Any]) -> NDArray[np.float64]:
     """64-bit floats; every NaN the same one, so that equal rows are equal bytes."""
     floats = np.ascontiguousarray(values, "<f8")
     missing = np.isnan(floats)

@@ -26,6 +26,7 @@ from shared.predictions.predict_body import (
     VersionNumber,
 )
 from shared.predictions.rows import ReadRows, RowReader
+from shared.predictions.tensors import array_type, check_size, flat, pack_column
 from shared.predictions.values import INT64_MAX, INT64_MIN, as_single, travels_as
 from shared.predictions.wire import encode
 
@@ -39,6 +40,12 @@ _TYPES: dict[Datatype, Any] = {
     Datatype.INT64: Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | None,
     Datatype.BOOL: bool | None,
     Datatype.BYTES: str | None,
+}
+# In arrays nothing but a float can be missing.
+_TYPES_IN_ARRAYS: dict[Datatype, Any] = {
+    Datatype.INT64: Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)],
+    Datatype.BOOL: bool,
+    Datatype.BYTES: str,
 }
 # What a decoder or a packer raises for a body that is not quite what it was made for. msgspec's errors and
 # those of Unicode are ValueErrors.
@@ -101,7 +108,7 @@ class JsonReader:
         self._rows = RowReader(signature, refuse_extra=refuse_extra)
         self._main = (signature.main.name,)
         self._decode = _compile(signature)
-        self._pack = _matrix_packer(signature) if signature.layout is Layout.MATRIX else _Table(signature)
+        self._pack = _packer_of(signature)
 
     def read(self, body: bytes) -> PredictBody:
         """Everything that a body says.
@@ -145,7 +152,7 @@ def _compile(signature: Signature) -> Callable[[bytes], Any]:
     """The decoder of bodies that fit; one that takes nothing where none can be made."""
     if len(signature.inputs) > MAX_COMPILED_COLUMNS:
         return _take_nothing
-    types = [_TYPES[travels_as(column, signature.layout)] for column in signature.inputs]
+    types = [_type_of(column, signature.layout) for column in signature.inputs]
     try:
         row = _row_type(signature.inputs, types)
     except ValueError:  # names that need escapes in JSON, or stand for two columns
@@ -153,6 +160,12 @@ def _compile(signature: Signature) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(
         _body_type(row | GenericAlias(tuple, tuple(types)), (signature.main.name,))
     ).decode
+
+
+def _type_of(column: Column, layout: Layout) -> Any:
+    if layout is not Layout.TENSORS:
+        return _TYPES[travels_as(column, layout)]
+    return array_type(column, _TYPES_IN_ARRAYS.get(column.datatype, _TYPES[column.datatype]))
 
 
 def _take_nothing(_: bytes) -> Any:
@@ -181,6 +194,30 @@ def _body_type(row: Any, main: tuple[str]) -> type[msgspec.Struct]:
         ("key", StickyKey | None, None),
     ]
     return msgspec.defstruct("Body", fields, forbid_unknown_fields=True, frozen=True, gc=False)
+
+
+def _packer_of(signature: Signature) -> Callable[[Sequence[Values]], bytes]:
+    match signature.layout:
+        case Layout.MATRIX:
+            return _matrix_packer(signature)
+        case Layout.TENSORS:
+            return _tensor_packer(signature)
+    return _Table(signature)
+
+
+def _tensor_packer(signature: Signature) -> Callable[[Sequence[Values]], bytes]:
+    columns = signature.inputs
+
+    def pack_rows(rows: Sequence[Values]) -> bytes:
+        check_size(columns, len(rows))
+        return b"".join(
+            [
+                pack_column(column.datatype, flat(values, len(column.shape)))
+                for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+            ]
+        )
+
+    return pack_rows
 
 
 def _matrix_packer(signature: Signature) -> Callable[[Sequence[Values]], bytes]:

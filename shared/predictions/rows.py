@@ -5,14 +5,15 @@ slow one that finds out what is wrong, and where.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from shared.catalog.verdict import Layout, Signature
+from shared.catalog.verdict import Column, Layout, Signature
 from shared.errors import FieldError, InvalidInput
+from shared.predictions.tensors import array_rule, check_size, flat, pack_column
 from shared.predictions.values import COERCE, as_float, fault_of, kind_of, travels_as
 from shared.predictions.wire import encode
 
@@ -52,8 +53,8 @@ class RowReader:
         self._names = [column.name for column in signature.inputs]
         self._named = signature.named
         self._width = len(self._names)
-        self._matrix = signature.layout is Layout.MATRIX
-        self._coerce = [COERCE[travels_as(column, signature.layout)] for column in signature.inputs]
+        self._layout = signature.layout
+        self._coerce = [_rule_of(column, signature.layout) for column in signature.inputs]
         self._pack = struct.Struct(f"<{self._width}d").pack
 
     def read(self, rows: Sequence[Any]) -> ReadRows:
@@ -69,12 +70,20 @@ class RowReader:
             raise InputMismatch("`inputs` is empty: send at least one row")
         values, warnings = self._in_order(rows)
         try:
-            body = self._pack_matrix(values) if self._matrix else self._pack_table(values)
+            body = self._packed(values)
         except (struct.error, TypeError, OverflowError):
             raise InputMismatch(
                 f"the values do not fit the model's {self._width} inputs", self._faults(values)
             ) from None
         return ReadRows(body, len(rows), warnings)
+
+    def _packed(self, rows: Sequence[BareRow]) -> bytes:
+        match self._layout:
+            case Layout.MATRIX:
+                return self._pack_matrix(rows)
+            case Layout.TENSORS:
+                return self._pack_tensors(rows)
+        return self._pack_table(rows)
 
     def _pack_matrix(self, rows: Sequence[BareRow]) -> bytes:
         try:
@@ -85,6 +94,13 @@ class RowReader:
     def _pack_table(self, rows: Sequence[BareRow]) -> bytes:
         columns = zip(*rows, strict=True)
         return encode([list(map(c, column)) for c, column in zip(self._coerce, columns, strict=True)])
+
+    def _pack_tensors(self, rows: Sequence[BareRow]) -> bytes:
+        check_size(self._columns, len(rows))
+        packed = []
+        for column, rule, values in zip(self._columns, self._coerce, zip(*rows, strict=True), strict=True):
+            packed.append(pack_column(column.datatype, flat(list(map(rule, values)), 1)))
+        return b"".join(packed)
 
     def _in_order(self, rows: Sequence[Any]) -> tuple[Sequence[BareRow], tuple[str, ...]]:
         """Each row's values in the order of the model's inputs."""
@@ -135,6 +151,11 @@ class RowReader:
                 if len(faults) == MAX_ERRORS:
                     return faults
         return faults
+
+
+def _rule_of(column: Column, layout: Layout) -> Callable[[Any], Any]:
+    """What a value of the column must be: of an array, all that is in it."""
+    return array_rule(column) if layout is Layout.TENSORS else COERCE[travels_as(column, layout)]
 
 
 def ignored_columns(extra: Sequence[str]) -> tuple[str, ...]:

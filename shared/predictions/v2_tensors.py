@@ -18,7 +18,7 @@ from shared.json_body import MalformedJson
 from shared.predictions.columns import Values
 from shared.predictions.v2_request import Tensor
 
-MAX_DIMENSIONS: Final = 2  # rows, columns
+MAX_DIMENSIONS: Final = 2  # rows, columns; of a model of arrays, as many as they have, and the rows
 
 DTYPES: Final[dict[str, str]] = {
     "BOOL": "?",

@@ -28,6 +28,10 @@ WORDS: Final = {
 _SINGLE: Final = struct.Struct("<f")
 
 
+class Unfit(TypeError):
+    """A value that does not fit, where more is to be said than what was expected: the text is all of it."""
+
+
 def as_float(value: Any) -> float:
     """A number as a 64-bit float, the nearest; a missing one as NaN."""
     if value is None:
@@ -102,6 +106,8 @@ def fault_of(coerce: Callable[[Any], Any], value: Any) -> str | None:
     """What is wrong with a value, for its sender; None if it fits."""
     try:
         coerce(value)
+    except Unfit as error:
+        return str(error)
     except TypeError as expected:
         return f"expected {expected}, got {kind_of(value)}"
     except OverflowError as error:

@@ -27,7 +27,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
         rows: how many the body holds.
         outputs: which of the model's outputs are wanted, in order.
         body: Layout.MATRIX: 64-bit floats, little endian, row by row. Layout.TABLE: a MessagePack list
-            of columns, each a list of values, None where one is missing.
+            of columns, each a list of values, None where one is missing. Layout.TENSORS: see `tensors`.
     """
 
     id: int

@@ -31,7 +31,7 @@ Row = (
     Scalar | list[Scalar | list[Scalar | list[Scalar | list[Scalar]]]]
 )  # of an output: up to four dimensions
 Buffer = bytes | bytearray | memoryview
-Kind = Literal["matrix", "columns", "arrow"]
+Kind = Literal["matrix", "columns", "arrow", "tensors"]
 Dtype = Literal["<f8", "<i8", "|b1"]
 
 
@@ -98,7 +98,8 @@ class Predict(msgspec.Struct, frozen=True, array_like=True, tag="predict", forbi
     """Answer some rows.
 
     Attributes:
-        kind: what the input bytes are: float64 in row order, msgpack of one list a column, an Arrow stream.
+        kind: what the input bytes are: float64 in row order, msgpack of one list a column, an Arrow stream,
+            the arrays of one input after those of the other (shared/predictions/tensors.py).
         slot: whose memory holds the input, and takes a large reply.
         in_slot: the input lies at the start of the slot; otherwise it is the body of the frame.
         size_bytes: of the input.

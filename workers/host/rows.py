@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.catalog.verdict import Column, Datatype, Layout, Signature
+from workers.host.arrays import array_of, read_arrays
 from workers.host.protocol import Predict
 
 Tensors = dict[str, NDArray[Any]]  # an array an input, each with one entry a row
@@ -26,12 +27,6 @@ _ARROW: dict[Datatype, pa.DataType] = {
     Datatype.BOOL: pa.bool_(),
     Datatype.BYTES: pa.string(),
 }
-_TENSORS: dict[Datatype, Any] = {
-    Datatype.FP64: np.float64,
-    Datatype.INT64: np.int64,
-    Datatype.BOOL: np.bool_,
-    Datatype.BYTES: object,
-}
 
 
 class RowReader:
@@ -47,6 +42,7 @@ class RowReader:
             "matrix": self._from_matrix,
             "columns": self._from_columns,
             "arrow": self._from_arrow,
+            "tensors": self._from_tensors,
         }
 
     def read(self, call: Predict, source: memoryview) -> Rows:
@@ -59,7 +55,7 @@ class RowReader:
             return np.array(columns, np.float64).T.reshape(rows, len(self._inputs))
         pairs = zip(self._inputs, columns, strict=True)
         if self._tensors:
-            return {column.name: _tensor(values, column, rows) for column, values in pairs}
+            return {column.name: array_of(values, column, rows) for column, values in pairs}
         return self._table([self._column(values, column) for column, values in pairs], rows)
 
     def _from_matrix(self, call: Predict, source: memoryview) -> Rows:
@@ -68,6 +64,9 @@ class RowReader:
 
     def _from_columns(self, call: Predict, source: memoryview) -> Rows:
         return self.from_lists(_decode_columns(source), call.rows)
+
+    def _from_tensors(self, call: Predict, source: memoryview) -> Rows:
+        return read_arrays(self._inputs, call.rows, source)
 
     def _table(self, columns: list[NDArray[Any]], rows: int) -> pd.DataFrame:
         """One column each, side by side without a copy."""
@@ -122,11 +121,6 @@ def rows_at(rows: Any, at: Sequence[int]) -> Any:
     if isinstance(rows, dict):
         return {name: values[list(at)] for name, values in rows.items()}
     return rows.iloc[list(at)].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[list(at)]
-
-
-def _tensor(values: list[Any], column: Column, rows: int) -> NDArray[Any]:
-    dtype = _TENSORS[column.datatype]
-    return np.array(values, dtype).reshape(rows, *column.shape)
 
 
 def _refuse_inexact(found: bool, column: Column) -> None:

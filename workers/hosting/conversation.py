@@ -190,6 +190,8 @@ def _input_of(call: PredictCall) -> tuple[Kind, Sequence[Buffer]]:
         return call.slot.kind, ()
     if call.matrix is not None:
         return "matrix", call.matrix
+    if call.tensors is not None:
+        return "tensors", call.tensors
     return "columns", (protocol.encode(call.columns),)
 
 

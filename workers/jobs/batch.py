@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Signature
+from shared.catalog.verdict import Layout, Signature
 from workers.hosting.call import PredictCall, SlotInput
 from workers.hosting.process import HostProcess
+from workers.jobs.arrays import packed_arrays
 from workers.jobs.columns import takes_matrix
 
 # Rows that are turned from columns into rows at a time: 30 columns of them stay within a core's own cache.
@@ -54,10 +55,23 @@ def rows_a_batch(signature: Signature, most_rows: int) -> int:
 
 def submit(host: HostProcess, batch: Batch, signature: Signature) -> None:
     """Write the rows into the host's shared memory and ask for their predictions."""
-    matrix = takes_matrix(signature)
-    written = _write_matrix(host, batch) if matrix else _write_arrow(host, batch)
-    slot = SlotInput("matrix" if matrix else "arrow", written)
+    if signature.layout is Layout.TENSORS:
+        slot = SlotInput("tensors", _write_arrays(host, batch, signature))
+    elif takes_matrix(signature):
+        slot = SlotInput("matrix", _write_matrix(host, batch))
+    else:
+        slot = SlotInput("arrow", _write_arrow(host, batch))
     host.submit(PredictCall(rows=batch.rows, slot=slot, reply_as="arrays"))
+
+
+def _write_arrays(host: HostProcess, batch: Batch, signature: Signature) -> int:
+    pieces = packed_arrays(batch.inputs, signature.inputs)
+    size = sum(map(len, pieces))
+    area, at = host.slot(size), 0
+    for piece in pieces:
+        area[at : at + len(piece)] = piece
+        at += len(piece)
+    return size
 
 
 def _write_matrix(host: HostProcess, batch: Batch) -> int:

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from math import prod
 
 import msgspec
 import pyarrow as pa
 
 from shared.catalog.verdict import Datatype, Layout, Signature
 from shared.jobs.errors import ColumnsDoNotFit
+from shared.jobs.job import FileFormat
 from shared.jobs.order import Order
 from shared.predictions.arrow_values import ARROW_TYPES
 from shared.predictions.values import travels_as
@@ -51,12 +51,14 @@ def use_columns(order: Order, names: Sequence[str]) -> Columns:
         names=list(names),
         fed=fed,
         carried=carried,
-        predictions=_prediction_schema(order.signature, {names[at] for at in carried}),
+        predictions=_prediction_schema(order, {names[at] for at in carried}),
     )
 
 
 def takes_matrix(signature: Signature) -> bool:
     """Whether the model's rows can be handed over as one array of floats, which is much the fastest."""
+    if signature.layout is Layout.TENSORS:
+        return False
     return signature.layout is Layout.MATRIX or all(
         column.datatype is Datatype.FP64 for column in signature.inputs
     )
@@ -119,19 +121,33 @@ def _refuse_extra(used: set[str], names: Sequence[str]) -> None:
         )
 
 
-def _prediction_schema(signature: Signature, taken: set[str]) -> pa.Schema:
-    """`prediction`, or `prediction_0`, `prediction_1`, … where the main output is several numbers a row.
+def _prediction_schema(order: Order, taken: set[str]) -> pa.Schema:
+    """`prediction`, or `prediction_0`, `prediction_1`, … for several numbers; of arrays, lists in lists.
 
     An input column of the same name keeps it, and ours gets underscores at its end.
+
+    Raises:
+        ColumnsDoNotFit: the model answers arrays, and the output is to be CSV.
     """
-    main = signature.main
-    names = [f"prediction_{at}" for at in range(prod(main.shape))] if main.shape else ["prediction"]
-    free = []
-    for name in names:
-        while name in taken:
-            name += "_"  # noqa: PLW2901  the loop is about this very name
-        free.append(name)
-    return pa.schema([(name, ARROW_TYPES[main.datatype]) for name in free])
+    main = order.signature.main
+    kind = ARROW_TYPES[main.datatype]
+    if len(main.shape) <= 1:
+        names = [f"prediction_{at}" for at in range(main.shape[0])] if main.shape else ["prediction"]
+        return pa.schema([(_free(name, taken), kind) for name in names])
+    if order.output_format is FileFormat.CSV:
+        raise ColumnsDoNotFit(
+            f"the model answers arrays of shape {main.shape}, which CSV cannot hold:"
+            " ask for the output as Parquet"
+        )
+    for _ in main.shape:
+        kind = pa.list_(kind)
+    return pa.schema([(_free("prediction", taken), kind)])
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _listed(names: list[str]) -> str:

@@ -7,10 +7,12 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from shared.catalog.verdict import Layout
 from shared.jobs.errors import UnreadableInput
 from shared.jobs.job import ByteRange, FileFormat, PlannedChunk
 from shared.jobs.order import Order
 from shared.predictions.arrow_values import ARROW_TYPES, coerced, parsed
+from workers.jobs.arrays import refuse_arrays_in_csv, refuse_gaps
 from workers.jobs.batch import Batch, sliced
 from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.csv_cut import cut_records, whole_records
@@ -29,7 +31,8 @@ class CsvInput:
     """
 
     def __init__(self, file: BinaryIO, order: Order) -> None:
-        self._file = file
+        refuse_arrays_in_csv(order.signature)
+        self._file, self._signature = file, order.signature
         self.size_bytes = file.seek(0, io.SEEK_END)
         self.dialect = read_dialect(file)
         self.columns = use_columns(order, self.dialect.names)
@@ -67,6 +70,8 @@ class CsvInput:
                 batch = self._batch(block, records)
             except pa.ArrowInvalid as error:
                 raise self._fault(block, records, self.first_row(chunk) + done, why=str(error)) from None
+            if self._signature.layout is Layout.TENSORS:
+                self._refuse_gaps(batch, chunk, done)
             yield from sliced(batch, rows)
             done += batch.rows
 
@@ -101,6 +106,14 @@ class CsvInput:
         """32-bit floats are the nearest to the 64-bit ones, as in every format; and not too large."""
         columns = [coerced(read[at].combine_chunks(), wanted) for at, wanted in self._wanted.items()]
         return pa.table(columns, names=list(self._wanted))
+
+    def _refuse_gaps(self, batch: Batch, chunk: ByteRange, done: int) -> None:
+        try:
+            for column in self._signature.inputs:
+                refuse_gaps(batch.inputs[column.name], column, first_row=0)
+        except UnreadableInput as gap:
+            row = self.first_row(chunk) + done + (gap.row or 0)
+            raise UnreadableInput(str(gap), row=row, column=gap.column) from None
 
     def _fault(self, block: bytes, records: pa.Array, first_row: int, *, why: str) -> UnreadableInput:
         fault = broken_record(records, self.dialect, first_row=first_row)

@@ -7,11 +7,14 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.catalog.verdict import Column, Datatype, Layout
 from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
 from shared.jobs.job import FileFormat, PlannedChunk, RowGroups
 from shared.jobs.order import Order
+from shared.predictions.arrow_arrays import array_fault
 from shared.predictions.arrow_values import can_fit
 from shared.predictions.values import WORDS
+from workers.jobs.arrays import array_column, rows_at_once
 from workers.jobs.batch import Batch
 from workers.jobs.coercion import coerced_column
 from workers.jobs.columns import model_datatypes, use_columns
@@ -32,7 +35,7 @@ class ParquetInput:
         self.columns = use_columns(order, self._schema.names)
         self._keep = order.output_columns
         self._fed_names = [column.name for column in order.signature.inputs]
-        self._wanted = model_datatypes(order.signature)
+        self._signature, self._wanted = order.signature, model_datatypes(order.signature)
         self._as_text = order.output_format is FileFormat.CSV
         self._check_types()
 
@@ -65,7 +68,7 @@ class ParquetInput:
         """
         at = self.first_row(chunk)
         for group in range(chunk.first, chunk.last):
-            for read in self._read(group, rows):
+            for read in self._read(group, rows_at_once(self._signature, rows)):
                 yield self._batch(read, first_row=at)
                 at += read.num_rows
 
@@ -91,11 +94,8 @@ class ParquetInput:
             raise _damaged(error) from error
 
     def _batch(self, read: pa.RecordBatch, *, first_row: int) -> Batch:
-        fed = [self._schema.names[at] for at in self.columns.fed]
-        columns = [
-            coerced_column(read.column(name), wanted, name=name, first_row=first_row)
-            for name, wanted in zip(fed, self._wanted, strict=True)
-        ]
+        fed = [read.column(self._schema.names[at]) for at in self.columns.fed]
+        columns = [self._fed(number, column, first_row=first_row) for number, column in enumerate(fed)]
         carried = (
             [read.column(self._schema.names[at]) for at in self.columns.carried] if self._as_text else None
         )
@@ -104,17 +104,38 @@ class ParquetInput:
             carried=csv_lines(carried, COMMA) if carried else None,
         )
 
+    def _fed(self, number: int, column: pa.Array, *, first_row: int) -> pa.Array:
+        """The column that feeds an input, as the model takes it."""
+        if self._signature.layout is Layout.TENSORS:
+            return array_column(column, self._signature.inputs[number], first_row=first_row)
+        name = self._schema.names[self.columns.fed[number]]
+        return coerced_column(column, self._wanted[number], name=name, first_row=first_row)
+
     def _check_types(self) -> None:
-        names, fed = self._schema.names, [self._schema.field(at) for at in self.columns.fed]
-        for field, wanted in zip(fed, self._wanted, strict=True):
-            if not can_fit(field.type, wanted):
-                raise ColumnsDoNotFit(
-                    f"the column {field.name!r} has the type {field.type}, and the model takes"
-                    f" {WORDS[wanted]}",
-                    column=field.name,
-                )
+        fed = [self._schema.field(at) for at in self.columns.fed]
+        if self._signature.layout is Layout.TENSORS:
+            _check_arrays(fed, self._signature.inputs)
+        else:
+            _check_scalars(fed, self._wanted)
         if self._as_text:
-            _check_as_text([self._schema.field(at) for at in self.columns.carried], Counter(names))
+            carried = [self._schema.field(at) for at in self.columns.carried]
+            _check_as_text(carried, Counter(self._schema.names))
+
+
+def _check_scalars(fields: list[pa.Field], datatypes: list[Datatype]) -> None:
+    for field, wanted in zip(fields, datatypes, strict=True):
+        if not can_fit(field.type, wanted):
+            raise ColumnsDoNotFit(
+                f"the column {field.name!r} has the type {field.type}, and the model takes {WORDS[wanted]}",
+                column=field.name,
+            )
+
+
+def _check_arrays(fields: list[pa.Field], inputs: list[Column]) -> None:
+    for field, wanted in zip(fields, inputs, strict=True):
+        fault = array_fault(field.type, wanted)
+        if fault is not None:
+            raise ColumnsDoNotFit(f"the column {field.name!r} does not fit: {fault}", column=field.name)
 
 
 def _check_as_text(fields: list[pa.Field], counts: Counter[str]) -> None:

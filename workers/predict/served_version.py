@@ -15,6 +15,7 @@ from shared.catalog.model_settings import ModelSettings
 from shared.catalog.verdict import Layout
 from shared.errors import PlatformError
 from shared.predictions.errors import ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
+from shared.predictions.tensors import join_tensors
 from shared.predictions.wire import Failure, Reply, join_tables
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostGone, HostTimedOut
@@ -26,7 +27,7 @@ from workers.predict.lane import Lane
 from workers.predict.metrics import observe_batch
 from workers.predict.request_queue import RequestQueue
 from workers.predict.taken import Taken
-from workers.predict.version_host import VersionHost
+from workers.predict.version_host import Artifact, VersionHost
 from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()
@@ -176,7 +177,7 @@ class ServedVersion:
         for taken in call.requests:
             taken.waited_us += int((now - taken.taken_at) * 1e6)
         try:
-            asked = _stack(call, self.host.artifact.layout)
+            asked = _stack(call, self.host.artifact)
         except Exception as error:  # whatever it is, those who wait are told, and the version goes on
             log.exception("call not made", version_id=str(self.host.artifact.version_id))
             self._refuse(call, error)
@@ -232,11 +233,15 @@ class ServedVersion:
         await self._queue.close()
 
 
-def _stack(call: Call, layout: Layout) -> PredictCall:
+def _stack(call: Call, artifact: Artifact) -> PredictCall:
     """The rows of several requests as one call of the model."""
     bodies = [taken.request.body for taken in call.requests]
-    if layout is Layout.MATRIX:
+    if artifact.layout is Layout.MATRIX:
         return PredictCall(rows=call.rows, outputs=call.outputs, matrix=bodies)
+    if artifact.layout is Layout.TENSORS and artifact.signature is not None:
+        rows = [taken.request.rows for taken in call.requests]
+        joined = join_tensors(bodies, rows, artifact.signature.inputs)
+        return PredictCall(rows=call.rows, outputs=call.outputs, tensors=joined)
     return PredictCall(rows=call.rows, outputs=call.outputs, columns=join_tables(bodies))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 
@@ -28,13 +27,13 @@ def takes_dicts(estimator: Any) -> bool:
     )
 
 
-def _series(rows: Rows) -> Any:
+def _series(rows: Any) -> Any:
     return rows.iloc[:, 0] if isinstance(rows, pd.DataFrame) else rows[:, 0]
 
 
 def _dicts(rows: Rows) -> list[dict[str, Any]]:
     """A dict a row, in which a missing value is missing."""
-    if isinstance(rows, np.ndarray):
+    if not isinstance(rows, pd.DataFrame):
         raise TypeError("rows without names make no dicts")
     return [dict(_present(row)) for row in rows.to_dict("records")]
 
