@@ -22,7 +22,15 @@ from shared.limits.policy import Limit
 from shared.messaging.redis_pipe import RedisPipe, pack
 from shared.predictions.errors import PredictionTimeout, QueueUnreachable, RequestWithdrawn
 from shared.predictions.keys import WITHDRAWN_CHANNEL, reply_list
-from shared.predictions.wire import MAX_ENTRY_ROWS, Reply, Request, Withdrawn, encode, readable_replies
+from shared.predictions.wire import (
+    LARGE_ROW_BYTES,
+    MAX_ENTRY_ROWS,
+    Reply,
+    Request,
+    Withdrawn,
+    encode,
+    readable_replies,
+)
 
 log = structlog.get_logger()
 
@@ -280,11 +288,12 @@ def _entries(outbox: list[Asked]) -> Iterator[list[Asked]]:
     rows: dict[tuple[str, int], int] = defaultdict(int)
     for asked in outbox:
         key = (asked.stream, id(asked.limits))  # a caller's limits are one tuple: no need to compare them
-        if rows[key] and rows[key] + asked.rows > MAX_ENTRY_ROWS:
+        size = max(asked.rows, len(asked.body) // LARGE_ROW_BYTES)
+        if rows[key] and rows[key] + size > MAX_ENTRY_ROWS:
             yield entries.pop(key)
             rows[key] = 0
         entries.setdefault(key, []).append(asked)
-        rows[key] += asked.rows
+        rows[key] += size
     yield from entries.values()
 
 

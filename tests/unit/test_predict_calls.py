@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 
 from shared.predictions.wire import Request
-from workers.predict.calls import Call, Waiting
+from workers.predict.calls import MAX_CALL_BYTES, Call, Waiting
 from workers.predict.taken import Entry, Taken
 
 BOTH = ("label", "probabilities")
@@ -16,8 +16,10 @@ def taken():
     """Makes requests, each a second later than the one before."""
     seconds = count()
 
-    def make(request_id: int, rows: int = 1, outputs: tuple[str, ...] = ("label",)) -> Taken:
-        request = Request(request_id, 5000, rows, outputs, b"")
+    def make(
+        request_id: int, rows: int = 1, outputs: tuple[str, ...] = ("label",), body: bytes = b""
+    ) -> Taken:
+        request = Request(request_id, 5000, rows, outputs, body)
         return Taken(request, Entry(b"1-0", 1), reply_to=b"replies", taken_at=next(seconds), age_s=0.0)
 
     return make
@@ -43,6 +45,13 @@ def test_what_waits_together_is_predicted_together(taken):
     assert line.rows == 5
     assert all_calls(line, max_rows=10) == [[1, 2, 3]]
     assert line.rows == 0
+
+
+def test_requests_of_large_arrays_share_a_call_only_up_to_its_bytes(taken):
+    half = bytes(MAX_CALL_BYTES // 2)
+    line = waiting(taken(1, body=half), taken(2, body=half), taken(3), taken(4, body=half + half + b"x"))
+
+    assert all_calls(line, max_rows=10) == [[1, 2, 3], [4]]
 
 
 def test_a_call_holds_no_more_rows_than_it_may(taken):

@@ -11,6 +11,8 @@ from workers.predict.taken import Taken
 
 Outputs = tuple[str, ...]
 
+MAX_CALL_BYTES = 32 * 1024 * 1024  # of several requests
+
 
 class Call:
     """Requests that are asked of the model together.
@@ -97,16 +99,20 @@ class Waiting:
         return 0.0 if self._again else min(line[0].taken_at for line in self._lines.values())
 
     def next_call(self, max_rows: int) -> Call:
-        """The call whose first request waited longest: at most `max_rows`, or one larger request alone."""
+        """The call whose first request waited longest: at most `max_rows`, or one larger request alone.
+
+        Arrays are bounded by their bytes as well: a call lies in shared memory, which never shrinks.
+        """
         if self._again:
             return self._again.popleft()
         outputs = min(self._lines, key=self._first_came)
         line = self._lines[outputs]
         requests = [line.popleft()]
-        rows = requests[0].request.rows
-        while line and rows + line[0].request.rows <= max_rows:
+        rows, left_bytes = requests[0].request.rows, MAX_CALL_BYTES - len(requests[0].request.body)
+        while line and rows + line[0].request.rows <= max_rows and len(line[0].request.body) <= left_bytes:
             requests.append(line.popleft())
             rows += requests[-1].request.rows
+            left_bytes -= len(requests[-1].request.body)
         if not line:
             del self._lines[outputs]
         self.rows -= rows
