@@ -19,6 +19,8 @@ FROM python:${PYTHON_VERSION}-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin modelyard \
     && install --directory --owner modelyard --mode 0700 /data
 COPY --from=build /venv /venv
+# Builds environments of other library versions.
+COPY --from=build /uv/bin/uv /venv/bin/uv
 WORKDIR /app
 COPY Procfile alembic.ini ./
 COPY migrations migrations
@@ -26,7 +28,8 @@ COPY shared shared
 COPY workers workers
 COPY api api
 RUN /venv/bin/python -m compileall -q .
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000 STORAGE_URL=file:///data
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000 STORAGE_URL=file:///data \
+    ENVIRONMENTS_DIR=/data/.environments
 USER modelyard
 VOLUME /data
 EXPOSE 8000

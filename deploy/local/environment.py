@@ -19,8 +19,19 @@ DEVELOPMENT = {
     "SANDBOX": "warn",  # Macs have none; where there is one, it holds all the same
 }
 
-# Storage in a bucket and requests to the outside find these by themselves.
-_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TZ")
+# Storage in a bucket, uv and requests to the outside find these by themselves.
+_PASSED_ON = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "TZ",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_CERT",
+)
+_PASSED_ON_WITH = ("AWS_", "UV_")
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -51,6 +62,6 @@ def platform_environment(started_here: Mapping[str, str]) -> dict[str, str]:
     wanted = {
         name: value
         for name, value in os.environ.items()
-        if value and (name in settings or name in _PASSED_ON or name.startswith("AWS_"))
+        if value and (name in settings or name in _PASSED_ON or name.startswith(_PASSED_ON_WITH))
     }
     return basic_environment() | {"PYTHONUNBUFFERED": "1"} | DEVELOPMENT | dict(started_here) | wanted

@@ -36,8 +36,8 @@ def test_every_error_that_http_can_answer_is_explained():
 
 
 def test_every_reason_of_a_rejection_is_explained():
-    sources = [*ROOT.glob("workers/host/**/*.py"), *ROOT.glob("workers/hosting/*.py")]
-    sources.append(ROOT / "workers/predict/admission.py")
+    folders = ("host", "hosting", "environments", "predict")
+    sources = [file for folder in folders for file in ROOT.glob(f"workers/{folder}/**/*.py")]
     given = re.compile(r'(?:Rejected\(|code=)\s*"([a-z_]+)"')
 
     codes = {code for source in sources for code in given.findall(source.read_text())}

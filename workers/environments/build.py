@@ -97,7 +97,7 @@ class Builder:
         """Remove downloads, then what was used longest ago and is not in use, until the rest fits."""
         if self._folder.size_bytes() <= self._max_bytes:
             return
-        self._uv.run("cache", "clean", timeout_s=self._timeout_s)
+        self._uv.forget_downloads(timeout_s=self._timeout_s)
         for environment_id in self._folder.ids():
             if self._folder.size_bytes() <= self._max_bytes:
                 return

@@ -61,6 +61,11 @@ class Uv:
         self.variables = _variables(environment, home)
         self._home, self._wheels, self._offline = home, wheels, offline
 
+    def forget_downloads(self, *, timeout_s: float) -> None:
+        """Remove what was downloaded, unless it is kept where others keep theirs."""
+        if Path(self.variables["UV_CACHE_DIR"]).is_relative_to(self._home):
+            self.run("cache", "clean", timeout_s=timeout_s)
+
     @property
     def leads_elsewhere(self) -> bool:
         """Whether the operator has said where packages come from, or that they come from nowhere."""
@@ -104,9 +109,7 @@ class Uv:
 
     def _sources(self) -> list[str]:
         links = ["--find-links", str(self._wheels)] if self._wheels is not None else []
-        if not self._offline:
-            return links
-        return [*links, "--offline", "--no-index"] if links else ["--offline"]
+        return [*links, "--offline"] if self._offline else links
 
 
 def executable() -> str:
@@ -130,7 +133,7 @@ def _variables(environment: Mapping[str, str], home: Path) -> dict[str, str]:
         | {
             "PATH": _PROGRAM_PATH,
             "HOME": str(home),
-            "UV_CACHE_DIR": str(home / "cache"),
+            "UV_CACHE_DIR": environment.get("UV_CACHE_DIR") or str(home / "cache"),
             "UV_PYTHON_DOWNLOADS": "never",
             "LC_ALL": "C.UTF-8",
         }

@@ -59,10 +59,10 @@ class _EnvironmentTemplate:
     def touch(self) -> None:
         self._used_at = time.monotonic()
 
-    def is_idle(self) -> bool:
+    def is_idle(self, idle_s: float) -> bool:
         if any(host.link.death is None for host in list(self._hosts)):
             self.touch()
-        return time.monotonic() - self._used_at > IDLE_S
+        return time.monotonic() - self._used_at > idle_s
 
     def close(self) -> None:
         self._template.close()
@@ -142,10 +142,10 @@ class Templates:
             with self._lock:
                 self._started[environment.id] = template
 
-    async def tend(self) -> None:
-        """End templates that had no host for a while."""
+    async def tend(self, *, idle_s: float = IDLE_S) -> None:
+        """End templates that had no host for so long."""
         with self._lock:
-            idle = [name for name, template in self._started.items() if template.is_idle()]
+            idle = [name for name, template in self._started.items() if template.is_idle(idle_s)]
             ending = [self._started.pop(name) for name in idle]
         for template in ending:
             await asyncio.to_thread(template.close)
