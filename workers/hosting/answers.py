@@ -65,7 +65,10 @@ def _numbers(array: Array, body: memoryview, asked: Asked) -> NDArray[np.generic
     if array.offset + count * dtype.itemsize > end:
         raise BadFrame("an array that reaches past its place")
     flat = np.frombuffer(area, dtype, count=count, offset=array.offset)
-    return flat.reshape(array.shape).copy()
+    try:
+        return flat.reshape(array.shape).copy()
+    except ValueError as error:  # more dimensions than there can be, or none long in a huge array
+        raise BadFrame("an array of impossible shape") from error
 
 
 def _area(array: Array, body: memoryview, asked: Asked) -> tuple[memoryview, int]:

@@ -8,6 +8,7 @@ from typing import cast
 
 from shared.catalog.verdict import Contents, Engine, Reason, Signature, Verdict
 from workers.host import protocol
+from workers.host.error_text import shown
 from workers.host.protocol import (
     Accelerate,
     Accelerated,
@@ -29,6 +30,9 @@ from workers.hosting.answers import Asked, decoded, prediction_from
 from workers.hosting.arena import Slot, make_slots
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import ModelFailed
+
+_VERDICT_BYTES = 4 * 1024 * 1024  # some fifty thousand columns
+_MOST_ROOM_BYTES = 1024**3  # that is made for a reply; what a verdict says of its size may be made up
 
 Outcome = Contents | Reason | Verdict | Engine | Prediction | ModelFailed | Attempted
 
@@ -159,17 +163,20 @@ class Conversation:
         shapes = {output.name: output.shape for output in self._signature.outputs} if self._signature else {}
         widths = [prod(shapes.get(name, [])) for name in outputs]
         size = sum((call.rows * width * 8 + 63) & ~63 for width in widths)
-        return size if size > protocol.INLINE_BYTES else 0
+        return size if protocol.INLINE_BYTES < size <= _MOST_ROOM_BYTES else 0
 
     def _outcome(self, message: memoryview, body: memoryview) -> Outcome:
         if not self._asked:
             raise BadFrame("an answer that nobody asked for")
-        answer, asked = decoded(message), self._asked.popleft()
+        asked = self._asked.popleft()
+        if asked.slot is None and len(message) > _VERDICT_BYTES:
+            raise BadFrame("a verdict of more words than there can be")
+        answer = decoded(message)
         if answer.id != asked.id:
             raise BadFrame("an answer to another question")
         match answer:
             case Failed():
-                return ModelFailed(answer.message)
+                return ModelFailed(shown(answer.message))
             case Inspected() if asked.slot is None and (answer.contents is None) != (answer.reason is None):
                 return answer.contents or cast("Reason", answer.reason)
             case Loaded() if asked.slot is None:
