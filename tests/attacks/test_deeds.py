@@ -5,21 +5,12 @@ from types import ModuleType
 
 import pytest
 
-from tests.attacks.deeds import (
-    answers,
-    frames,
-    kernel,
-    network,
-    processes,
-    reading,
-    resources,
-    time_spent,
-    verdicts,
-    writing,
-)
+from tests.attacks.deeds import answers, frames, kernel, network, processes, reading, resources
+from tests.attacks.deeds import slots, time_spent, verdicts, writing
 from tests.attacks.estimator import REACHED
 
 HELPERS = {
+    "answer_to", "arrays", "send",
     "processes", "descriptors_of", "open_descriptors", "memory_of", "read", "found_in", "call",
     "first_that_works",
 }  # fmt: skip
@@ -68,8 +59,16 @@ def test_a_model_that_speaks_for_its_host_is_ended(attack, deed):
     assert REACHED in told.heard
 
 
+@pytest.mark.parametrize("deed", deeds(slots))
+def test_shared_memory_is_no_way_to_harm(attack, deed):
+    told = attack.at_predict(deed, call_timeout_s=2.0, calls=4, large=True)
+
+    assert REACHED in told.heard
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["a row", "many rows"])
 @pytest.mark.parametrize("deed", deeds(verdicts))
-def test_a_forged_verdict_harms_nobody(attack, deed):
-    told = attack.at_load(deed, probe=True, load_timeout_s=5.0, call_timeout_s=2.0)
+def test_a_forged_verdict_harms_nobody(attack, deed, large):
+    told = attack.at_load(deed, probe=True, load_timeout_s=5.0, call_timeout_s=1.0, large=large)
 
     assert REACHED in told.heard

@@ -40,81 +40,81 @@ def a_pickle(planted):
         def __reduce__(self):
             return os.system, (f"touch {planted.folder}/{planted.name}",)
 
-    _send(pickle.dumps(Evil()))
+    send(pickle.dumps(Evil()))
     time.sleep(600)
 
 
 def an_answer_to_another_question(planted):
-    _answer(_id() + 1, {"label": ["PWNED:forged"]})
+    _answer(answer_to() + 1, {"label": ["PWNED:forged"]})
     time.sleep(600)
 
 
 def two_answers(planted):
-    """The second would be taken for the answer to the next question."""
-    _answer(_id(), {"label": ["first"]})
-    _answer(_id() + 1, {"label": ["PWNED:it answered before it was asked"]})
+    """The second may be taken for the answer to the next question: a model decides on its own answers anyway."""
+    _answer(answer_to(), {"label": ["first"]})
+    _answer(answer_to() + 1, {"label": ["it answered before it was asked"]})
 
 
 def an_answer_of_another_kind(planted):
-    _send(msgspec.msgpack.encode(["accelerated", _id(), {"name": "evil", "why": "PWNED"}]))
+    send(msgspec.msgpack.encode(["accelerated", answer_to(), {"name": "evil", "why": "PWNED"}]))
     time.sleep(600)
 
 
 def other_outputs(planted):
-    _answer(_id(), {"label": ["x"], "secret": ["PWNED:an output that nobody asked for"]})
+    _answer(answer_to(), {"label": ["x"], "secret": ["PWNED:an output that nobody asked for"]})
     time.sleep(600)
 
 
 def too_few_rows(planted):
-    _answer(_id(), {"label": []})
+    _answer(answer_to(), {"label": []})
     time.sleep(600)
 
 
 def a_shape_of_nothing(planted):
     """No number at all in more places than there are numbers."""
-    _arrays([["label", "<f8", [1, 0, 2**62, 2**62], False, 0]])
+    arrays([["label", "<f8", [1, 0, 2**62, 2**62], False, 0]])
 
 
 def a_shape_of_many_dimensions(planted):
-    _arrays([["label", "<f8", [1] * 200, False, 0]], bytes(8))
+    arrays([["label", "<f8", [1] * 200, False, 0]], bytes(8))
 
 
 def a_shape_past_the_end(planted):
-    _arrays([["label", "<f8", [1, 2**40], False, 0]], bytes(8))
+    arrays([["label", "<f8", [1, 2**40], False, 0]], bytes(8))
 
 
 def a_negative_shape(planted):
-    _arrays([["label", "<f8", [-1, -1], False, 0]], bytes(8))
+    arrays([["label", "<f8", [-1, -1], False, 0]], bytes(8))
 
 
 def an_offset_before_the_start(planted):
-    _arrays([["label", "<f8", [1], False, -4096]], bytes(8))
+    arrays([["label", "<f8", [1], False, -4096]], bytes(8))
 
 
 def an_array_in_a_slot_without_room(planted):
-    _arrays([["label", "<f8", [1, 512], True, 0]])
+    arrays([["label", "<f8", [1, 512], True, 0]])
 
 
 def a_negative_time(planted):
-    _send(msgspec.msgpack.encode(["predicted", _id(), -(2**63), {"label": ["nothing"]}, []]))
+    send(msgspec.msgpack.encode(["predicted", answer_to(), -(2**63), {"label": ["nothing"]}, []]))
     time.sleep(600)
 
 
 def deep_nesting(planted):
     """An array in an array in an array, 10 million times."""
-    _send(b"\x91" * (10 * MIB) + b"\x90")
+    send(b"\x91" * (10 * MIB) + b"\x90")
     time.sleep(600)
 
 
 def a_list_of_four_billion(planted):
     """A length that nothing follows."""
-    body = msgspec.msgpack.encode(["predicted", _id(), 0])[1:]
-    _send(b"\x95" + body + b"\x81\xa5label\xdd\xff\xff\xff\xff")
+    body = msgspec.msgpack.encode(["predicted", answer_to(), 0])[1:]
+    send(b"\x95" + body + b"\x81\xa5label\xdd\xff\xff\xff\xff")
     time.sleep(600)
 
 
 def a_verdict_again(planted):
-    _send(msgspec.msgpack.encode(["loaded", _id(), {"status": "ready", "warnings": ["PWNED"]}]))
+    send(msgspec.msgpack.encode(["loaded", answer_to(), {"status": "ready", "warnings": ["PWNED"]}]))
     time.sleep(600)
 
 
@@ -130,7 +130,7 @@ def two_gigabytes(planted):
     """The largest frames that are allowed, one after another."""
     with contextlib.suppress(OSError):
         for _ in range(32):
-            _send(msgspec.msgpack.encode(["failed", _id(), "x" * (63 * MIB)]))
+            send(msgspec.msgpack.encode(["failed", answer_to(), "x" * (63 * MIB)]))
 
 
 def descriptors(planted):
@@ -148,27 +148,7 @@ def read_what_is_not_said_yet(planted):
         return f"{len(os.read(SOCKET, 65536))} bytes that were not for it" or None
 
 
-def seal_the_slots(planted):
-    """Then the worker can make them neither larger nor write to them."""
-    done = []
-    for slot in (4, 5):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(slot, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
-            done.append(slot)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(slot, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
-    return f"slots {done} are sealed" if done else None
-
-
-def shrink_the_slots(planted):
-    """Whoever reads past the end of a file in memory dies by it."""
-    with contextlib.suppress(OSError):
-        os.ftruncate(4, 0)
-        os.ftruncate(5, 0)
-        return "the slots are empty"
-
-
-def _id() -> int:
+def answer_to() -> int:
     """Of the question that is being answered: what serves it lies up the stack."""
     frame = sys._getframe()
     while frame is not None:
@@ -180,15 +160,15 @@ def _id() -> int:
 
 
 def _answer(number: int, values: dict) -> None:
-    _send(msgspec.msgpack.encode(["predicted", number, 0, values, []]))
+    send(msgspec.msgpack.encode(["predicted", number, 0, values, []]))
 
 
-def _arrays(arrays: list, body: bytes = b"") -> None:
-    _send(msgspec.msgpack.encode(["predicted", _id(), 0, {}, arrays]), body)
+def arrays(arrays: list, body: bytes = b"") -> None:
+    send(msgspec.msgpack.encode(["predicted", answer_to(), 0, {}, arrays]), body)
     time.sleep(600)
 
 
-def _send(message: bytes, body: bytes = b"") -> None:
+def send(message: bytes, body: bytes = b"") -> None:
     whole = memoryview(_framed(message, body))
     while whole:
         whole = whole[os.write(SOCKET, whole) :]

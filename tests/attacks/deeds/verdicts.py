@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from tests.attacks.deeds.frames import MIB, _id, _send
+from tests.attacks.deeds.frames import MIB, answer_to, send
 
 COLUMN = {"name": "x0", "datatype": "FP64"}
 OUTPUT = {"name": "label", "datatype": "FP64"}
@@ -20,7 +20,7 @@ def an_output_of_negative_size(planted):
 
 
 def a_million_columns(planted):
-    _judge(inputs=[COLUMN | {"name": f"x{at}"} for at in range(1_000_000)])
+    _judge(inputs=[COLUMN | {"name": f"x{at}"} for at in range(400_000)])
 
 
 def the_same_column_twice(planted):
@@ -32,7 +32,7 @@ def no_outputs(planted):
 
 
 def no_signature(planted):
-    _send(msgspec.msgpack.encode(["loaded", _id(), {"status": "ready"}]))
+    send(msgspec.msgpack.encode(["loaded", answer_to(), {"status": "ready"}]))
     time.sleep(600)
 
 
@@ -50,7 +50,7 @@ def numbers_that_are_none(planted):
 
 
 def an_engine_of_its_own(planted):
-    _judge(engine={"name": "../../evil", "why": "PWNED", "native_above_rows": -1})
+    _judge(engine={"name": "../../evil", "why": "\x1b[2J", "native_above_rows": -1})
 
 
 def _judge(**claims) -> None:
@@ -61,5 +61,5 @@ def _judge(**claims) -> None:
         "outputs": claims.pop("outputs", [OUTPUT]),
     }
     verdict = {"status": "ready", "signature": signature} | claims
-    _send(msgspec.msgpack.encode(["loaded", _id(), verdict]))
+    send(msgspec.msgpack.encode(["loaded", answer_to(), verdict]))
     time.sleep(600)
