@@ -57,7 +57,7 @@ def test_a_model_finds_nothing_in_its_environment(open_model, tmp_path, monkeypa
         host.receive(timeout_s=30)
     names = set(str(told.value).removeprefix("ValueError: ").split())
     by_sklearn = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}  # set by its import
-    assert names - by_sklearn == GIVEN
+    assert names - by_sklearn - {"TMPDIR"} == GIVEN
 
 
 @as_root
@@ -68,7 +68,7 @@ def test_a_host_holds_its_own_descriptors_and_no_other(open_model, iris_on_frame
 
     held = [str(path.readlink()) for path in Path(f"/proc/{host.pid}/fd").iterdir()]
     kinds = sorted(name.split(":")[0] for name in held if not name.endswith(".joblib"))
-    assert kinds == sorted(["/dev/null", "pipe", "pipe", "socket", "/memfd", "/memfd"])
+    assert kinds == sorted(["/dev/null", "pipe", "pipe", "socket"])
     assert len(others) == 3
 
 
@@ -82,13 +82,13 @@ def test_a_host_is_confined_as_far_as_it_costs_nothing(open_model, iris_on_frame
 
 
 @as_root
-def test_a_host_writes_nothing_and_opens_few_files(open_model, iris_on_frame):
+def test_a_host_writes_no_core_and_opens_few_files(open_model, iris_on_frame):
     host, _ = open_model(iris_on_frame)
 
     lines = Path(f"/proc/{host.pid}/limits").read_text().splitlines()
     limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
     assert limits["Max core file size"] == ["0", "0"]
-    assert limits["Max file size"] == ["0", "0"]
+    assert limits["Max file size"] == [str(2048 * MIB)] * 2  # in its scratch folder
     assert limits["Max open files"] == ["64", "64"]
 
 

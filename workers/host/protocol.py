@@ -20,6 +20,7 @@ from workers.host.cell.layers import Layers
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 INLINE_BYTES = 64 * 1024  # a body over this travels in a slot of shared memory, not through the socket
+SLOT_BYTES = 1 << 34  # as large as a slot can grow
 SLOTS = 2  # calls in flight: one computing, one waiting
 
 _HEADER = struct.Struct("<II")

@@ -1,7 +1,5 @@
 """The life of a host: open one artifact, then answer calls until the supervisor goes away."""
 
-import mmap
-import os
 import socket
 import warnings
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from workers.host.protocol import (
     decode_request,
     frame,
 )
+from workers.host.slot import Slot
 from workers.host.threads import one_thread
 from workers.host.verdict import Opened
 
@@ -82,25 +81,11 @@ class _Connection:
             self._socket.sendall(b"".join(buffers)[sent:])
 
 
-class _Slot:
-    """Memory shared with the supervisor, which makes it grow."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._memory = memoryview(b"")
-
-    def area(self, end: int) -> memoryview:
-        """The slot, at least up to `end`."""
-        if len(self._memory) < end:
-            self._memory = memoryview(mmap.mmap(self._descriptor, os.fstat(self._descriptor).st_size))
-        return self._memory
-
-
-def run(connection: socket.socket, slots: list[int]) -> None:
+def run(connection: socket.socket, slots: list[Slot]) -> None:
     """Serve one artifact on this socket.
 
     Args:
-        slots: descriptors of the memory shared with the supervisor.
+        slots: the memory shared with the supervisor.
     """
     warnings.simplefilter("ignore")  # a model's warnings on every call help nobody, and cost time
     open_foreign_libraries()
@@ -118,7 +103,7 @@ def run(connection: socket.socket, slots: list[int]) -> None:
         give_back()
         peer.send(frame(Loaded(request.id, opened.verdict)))
         if opened.model is not None:
-            _answer_requests(peer, opened, [_Slot(descriptor) for descriptor in slots])
+            _answer_requests(peer, opened, slots)
 
 
 def _escapes(request: Attempt) -> list[str]:
@@ -148,7 +133,7 @@ def _open(request: Inspect | Load | Attempt, files: list[int]) -> Opened:
     return verdict.examine(files[0], sample, bounds=bounds, may_run_code=may_run_code)
 
 
-def _answer_requests(peer: _Connection, opened: Opened, slots: list[_Slot]) -> None:
+def _answer_requests(peer: _Connection, opened: Opened, slots: list[Slot]) -> None:
     answering = answering_of(opened)
     for request, body in peer.requests():
         if isinstance(request, Accelerate):
@@ -161,7 +146,7 @@ def _answer_requests(peer: _Connection, opened: Opened, slots: list[_Slot]) -> N
         peer.send(answer)
 
 
-def _answer(call: Predict, body: memoryview, answering: Answering, slot: _Slot) -> list[Buffer]:
+def _answer(call: Predict, body: memoryview, answering: Answering, slot: Slot) -> list[Buffer]:
     try:
         if not call.in_slot and not call.reply_bytes:
             return answering.answer(call, body, _NO_ROOM)

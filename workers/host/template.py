@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from workers.host import serve, warm
-from workers.host.cell import door, kernel, walls
+from workers.host.cell import door, kernel, scratch, walls
 from workers.host.cell.walls import Walls
 from workers.host.protocol import (
     SLOTS,
@@ -33,19 +33,21 @@ from workers.host.protocol import (
     decode_template_request,
     encode,
 )
+from workers.host.slot import Slot
 
 _REQUEST_BYTES = 4096
 _KEPT_BYTES = 16 * 1024  # of what a model prints: the end
 _KEPT_HOSTS = 256  # ended hosts that can still be asked about
 _END_WAIT_MS = 1000
+_WATCH_S = 0.5  # between looks at scratch folders that nothing else bounds
 _PIPE_READ_BYTES = 64 * 1024
 
 
 class _Host:
     """A forked host: its process, and the pipe that it prints into."""
 
-    def __init__(self, pid: int, pidfd: int, pipe: int) -> None:
-        self.pid = pid
+    def __init__(self, pid: int, pidfd: int, pipe: int, *, memory_bytes: int) -> None:
+        self.pid, self.memory_bytes = pid, memory_bytes
         self.pidfd = pidfd
         self.pipe = pipe
         self.printed = b""
@@ -85,13 +87,24 @@ class Template:
     def run(self) -> None:
         """Fork, reap and drain until the supervisor is gone."""
         self._control.send(encode(Ready(self._cell.layers)))
+        watched = self._cell.layers.scratch == "watched folder"
         while True:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(_WATCH_S if watched else None):
                 if key.fileobj is self._control:
                     if not self._serve_request():
                         return
                 elif key.fd in self._selector.get_map():  # not reaped a moment ago
                     self._serve_host(self._hosts[key.data], key.fd)
+            if watched:
+                self._end_who_fills_the_disk()
+
+    def _end_who_fills_the_disk(self) -> None:
+        for host in self._hosts.values():
+            if host.status is None and scratch.is_too_full(
+                self._cell.base, host.pid, size_bytes=host.memory_bytes
+            ):
+                host.printed += b"\nit filled its scratch folder\n"
+                signal.pidfd_send_signal(host.pidfd, signal.SIGKILL)
 
     def _serve_request(self) -> bool:
         message, descriptors, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, 1 + SLOTS)
@@ -119,7 +132,7 @@ class Template:
         for descriptor in (*descriptors, printing):
             os.close(descriptor)
         os.set_blocking(pipe, False)
-        host = _Host(pid, os.pidfd_open(pid), pipe)
+        host = _Host(pid, os.pidfd_open(pid), pipe, memory_bytes=memory_bytes)
         self._forked += 1
         self._keep(self._forked, host)
         socket.send_fds(self._control, [encode(Forked(self._forked, pid))], [host.pidfd])
@@ -145,6 +158,7 @@ class Template:
             if descriptor in self._selector.get_map():
                 self._selector.unregister(descriptor)
         host.reap()
+        scratch.remove(self._cell.base, host.pid)
 
 
 def _readable(descriptor: int, timeout_ms: int) -> bool:
@@ -160,9 +174,10 @@ def _become_host(
     status = 1
     try:
         first, readable = _keep_only(descriptors, printing, cell.readable)
+        slots = [Slot(descriptor) for descriptor in range(first + 1, first + 1 + SLOTS)]
         lock(msgspec.structs.replace(cell, readable=readable))
         np.random.seed()  # noqa: NPY002  otherwise every host would draw the same numbers
-        serve.run(socket.socket(fileno=first), list(range(first + 1, first + 1 + SLOTS)))
+        serve.run(socket.socket(fileno=first), slots)
         status = 0
     except BaseException as error:  # noqa: BLE001  nothing may return into the template
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201  into the pipe
@@ -188,10 +203,10 @@ def _keep_only(descriptors: list[int], printing: int, readable: list[int]) -> tu
     return 3, list(range(3 + len(descriptors), 3 + len(kept)))
 
 
-def main(control: int) -> None:
-    """Run the template on the control socket that the supervisor gave."""
+def main(control: int, base: str) -> None:
+    """Run the template on the control socket and in the empty folder that the supervisor gave."""
     os.umask(0o077)
-    cell = walls.build()  # before the imports: it forks, and so do they
+    cell = walls.build(base)  # before the imports: it forks, and so do they
     warm.import_model_libraries()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # whatever a host of the same user might try
     Template(socket.socket(fileno=control), cell).run()

@@ -8,7 +8,7 @@ import fcntl
 import mmap
 import os
 
-from workers.host.protocol import SLOTS
+from workers.host.protocol import SLOT_BYTES, SLOTS
 
 _STEP_BYTES = 1024 * 1024
 
@@ -29,6 +29,8 @@ class Slot:
         return self._memory
 
     def _grow(self, size_bytes: int) -> None:
+        if size_bytes > SLOT_BYTES:
+            raise ValueError(f"a call of {size_bytes} bytes is too large: give it fewer rows")
         if os.fstat(self.descriptor).st_size < size_bytes:
             os.ftruncate(self.descriptor, size_bytes)
         self._memory = memoryview(mmap.mmap(self.descriptor, size_bytes))

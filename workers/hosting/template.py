@@ -18,6 +18,7 @@ from workers.hosting.confinement import Confinement, examine
 from workers.hosting.conversation import Conversation
 from workers.hosting.link import HostLink
 from workers.hosting.process import HostProcess
+from workers.hosting.scratch_base import ScratchBase
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_TIMEOUT_S = 120.0  # imports on a cold disk
@@ -47,7 +48,7 @@ import sys
 sys.path.append(sys.argv[1])
 from workers.host.template import main
 sys.path.pop()
-main(int(sys.argv[2]))
+main(int(sys.argv[2]), sys.argv[3])
 """
 
 
@@ -84,6 +85,7 @@ class HostTemplate:
         self._memory_bytes, self._sandbox = memory_bytes, sandbox
         self.confinement: Confinement | None = None
         self._layers: Layers | None = None
+        self._base = ScratchBase()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -134,6 +136,7 @@ class HostTemplate:
         """End it and all its hosts."""
         with self._lock:
             self._discard()
+            self._base.remove()
 
     @property
     def pid(self) -> int | None:
@@ -144,7 +147,7 @@ class HostTemplate:
         if self._process is not None and self._process.poll() is not None:
             self._discard()
         if self._control is None:
-            self._process, self._control, self._layers = _start(self._python)
+            self._process, self._control, self._layers = _start(self._python, self._base.path)
         return self._control
 
     def _fork(self, control: socket.socket) -> HostProcess:
@@ -188,11 +191,11 @@ class HostTemplate:
                 process.wait()
 
 
-def _start(python: Path) -> tuple[subprocess.Popen[bytes], socket.socket, Layers]:
+def _start(python: Path, base: str) -> tuple[subprocess.Popen[bytes], socket.socket, Layers]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(  # noqa: S603  our own program, with no words from outside
-            [str(python), "-I", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
+            [str(python), "-I", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno()), base],
             env=_ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from workers.host.cell import identity, kernel, landlock, limits
+from workers.host.cell import identity, kernel, landlock, limits, scratch
 from workers.host.cell.walls import Walls, shut
 
 
@@ -16,7 +16,7 @@ def close(walls: Walls, *, parent: int, memory_bytes: int) -> None:
 
     Args:
         parent: the template's process id. If it is gone already, its death will not be signalled.
-        memory_bytes: that this process may have for itself from now on.
+        memory_bytes: that this process may have for itself from now on, and as much in its scratch folder.
 
     Raises:
         NotConfined: the host must not go on.
@@ -33,21 +33,32 @@ def _close(walls: Walls, memory_bytes: int) -> None:
     layers = walls.layers
     os.setsid()
     _first_to_go_when_memory_runs_out()
+    room = None
+    if layers.scratch != "none":
+        owner = identity.user_of_host(layers.identity)
+        room = scratch.make(layers.scratch, walls.base, size_bytes=memory_bytes, owner=owner)
     identity.assume(layers.identity, search=layers.search)
-    limits.impose(memory_bytes=memory_bytes, file_bytes=0, shared_user=layers.identity == "shared user")
+    limits.impose(
+        memory_bytes=memory_bytes,
+        file_bytes=memory_bytes if room else 0,
+        shared_user=layers.identity == "shared user",
+    )
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # no other process of this user may look into it
     if layers.landlock:
-        landlock.restrict(layers.landlock, readable=walls.readable)
-    _close_descriptors(walls.readable)
+        _fence(walls, room)
     if layers.filter:
         shut(walls.program)
 
 
-def _close_descriptors(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
+def _fence(walls: Walls, room: str | None) -> None:
+    writable = landlock.open_paths([room]) if room else []
+    landlock.restrict(walls.layers.landlock, readable=walls.readable, writable=writable)
+    for descriptor in (*walls.readable, *writable):
         os.close(descriptor)
+    if room:
+        scratch.use(room)
 
 
 def _first_to_go_when_memory_runs_out() -> None:

@@ -57,6 +57,11 @@ def assume(kind: Kind, *, search: bool) -> None:
     _keep_capabilities(1 << _DAC_READ_SEARCH if search and kind == "own user" else 0)
 
 
+def user_of_host(kind: Kind) -> int:
+    """The user that this process will be."""
+    return _own_id() if kind == "own user" else os.getuid()
+
+
 def _change_user(*, search: bool) -> None:
     own = _own_id()
     os.setgroups([])

@@ -18,6 +18,7 @@ CLONE_NEWIPC = 0x0800_0000
 CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWNET = 0x4000_0000
 
+_PRIVATE_BELOW = 0x0004_4000  # MS_REC | MS_PRIVATE
 _FILTER_MODE = 2  # SECCOMP_MODE_FILTER
 _STEP_BYTES = 8  # `struct sock_filter`
 
@@ -61,6 +62,15 @@ def mount(kind: str, place: str, *, flags: int, data: str) -> None:
     """
     words = [text.encode() for text in ("none", place, kind)]
     _checked(_libc.mount(*words, ctypes.c_ulong(flags), data.encode()))
+
+
+def keep_mounts_private() -> None:
+    """What is mounted from now on is seen in this namespace alone.
+
+    Raises:
+        OSError: the mounts are not this process's.
+    """
+    _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_PRIVATE_BELOW), None))
 
 
 def unmount(place: str, *, flags: int) -> None:

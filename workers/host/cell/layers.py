@@ -2,7 +2,8 @@
 
 import msgspec
 
-from workers.host.cell.identity import Kind
+from workers.host.cell.identity import Kind as Identity
+from workers.host.cell.scratch import Kind as Scratch
 
 
 class Layers(msgspec.Struct, frozen=True, array_like=True):
@@ -13,12 +14,14 @@ class Layers(msgspec.Struct, frozen=True, array_like=True):
         landlock: its version; 0: files are not fenced in, and none can be opened at all.
         identity: who a host is.
         namespaces: hosts have a network, and interprocess communication, of their own: none.
+        scratch: where a host may write.
         search: hosts keep the right to read files of others, as far as Landlock lets them, because the
             libraries lie where only root may look.
     """
 
     filter: bool
     landlock: int
-    identity: Kind
+    identity: Identity
     namespaces: bool
     search: bool
+    scratch: Scratch

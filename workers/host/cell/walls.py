@@ -5,7 +5,7 @@ import os
 
 import msgspec
 
-from workers.host.cell import identity, kernel, landlock, libraries, rules
+from workers.host.cell import identity, kernel, landlock, libraries, rules, scratch
 from workers.host.cell.layers import Layers
 from workers.host.cell.trial import works
 
@@ -16,29 +16,37 @@ class Walls(msgspec.Struct, frozen=True):
     """The cell that every host of one template gets.
 
     Attributes:
+        base: the folder in which each host's scratch folder lies.
         program: the filter of system calls, but for the host's process id.
         readable: descriptors of what may be read.
     """
 
     layers: Layers
+    base: str
     program: bytes
     readable: list[int]
 
 
-def build() -> Walls:
-    """Find out what can be had here, and prepare it. This process leaves the network; it has one thread."""
+def build(base: str) -> Walls:
+    """Find out what can be had here, and prepare it. This process leaves the network; it has one thread.
+
+    Args:
+        base: an empty folder, which everybody may enter.
+    """
     kind = identity.available()
     namespaces = _leave_namespaces(kind)
     version, readable = _fence()
-    program = rules.program(files=version > 0, scratch=False) if rules.can_filter() else b""
+    room = _room(kind, base) if version else "none"
+    program = rules.program(files=version > 0, scratch=room != "none") if rules.can_filter() else b""
     layers = Layers(
         filter=bool(program) and works(lambda: shut(program)),
         landlock=version,
         identity=kind,
         namespaces=namespaces,
         search=version > 0 and identity.needs_to_search(kind),
+        scratch=room,
     )
-    return Walls(layers, program, readable)
+    return Walls(layers, base, program, readable)
 
 
 def shut(program: bytes) -> None:
@@ -49,6 +57,14 @@ def shut(program: bytes) -> None:
     """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.install_filter(program.replace(_word(rules.OWN_PID), _word(os.getpid())))
+
+
+def _room(kind: identity.Kind, base: str) -> scratch.Kind:
+    return scratch.available(
+        base,
+        owner=lambda: identity.user_of_host(kind),
+        become=lambda: identity.assume(kind, search=False),
+    )
 
 
 def _fence() -> tuple[int, list[int]]:
@@ -78,6 +94,7 @@ def _leave_namespaces(kind: identity.Kind) -> bool:
 def _leave(flags: int) -> None:
     user, group = os.getuid(), os.getgid()
     kernel.unshare(flags)
+    kernel.keep_mounts_private()
     if not flags & kernel.CLONE_NEWUSER:
         return
     with contextlib.suppress(OSError):  # root without its rights may not; then nobody has a name there
