@@ -136,7 +136,9 @@ def archives(planted: SimpleNamespace) -> Contents:
         "skops_of_nothing_known": _zip({"schema.json": _skops("nowhere", "Evil")}),
         "skops_deep": _zip({"schema.json": b'{"content":' * 100_000 + b"1" + b"}" * 100_000}),
         "keras_lambda": _zip({"config.json": _keras(planted), "metadata.json": b"{}"}),
-        "mlflow_of_a_pickle": _zip({"MLmodel": _MLMODEL, "model.pkl": evil, "requirements.txt": _REQUIREMENTS}),
+        "mlflow_of_a_pickle": _zip(
+            {"MLmodel": _MLMODEL, "model.pkl": evil, "requirements.txt": _REQUIREMENTS}
+        ),
         "safetensors_header": struct.pack("<Q", 2**62) + b"{",
         "safetensors_long": struct.pack("<Q", 64 * MIB) + b"{" + b" " * MIB,
         "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(4096),
@@ -147,10 +149,13 @@ def archives(planted: SimpleNamespace) -> Contents:
 def texts(planted: SimpleNamespace) -> Contents:
     """Models that are text, with sizes that cannot be."""
     lightgbm = b"tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=%d\n"
-    booster = b'{"learner":{"gradient_booster":{"model":{"gbtree_model_param":{"num_trees":"%d"},"trees":[%s]}}}}'
+    booster = (
+        b'{"learner":{"gradient_booster":{"model":{"gbtree_model_param":{"num_trees":"%d"},"trees":[%s]}}}}'
+    )
     return {
         "lightgbm_of_many_features": lightgbm % (2**31 - 1) + b"objective=regression\nfeature_names=x\n",
-        "lightgbm_of_many_leaves": lightgbm % 1 + b"tree_sizes=99\n\nTree=0\nnum_leaves=2147483647\nnum_cat=0\n",
+        "lightgbm_of_many_leaves": lightgbm % 1
+        + b"tree_sizes=99\n\nTree=0\nnum_leaves=2147483647\nnum_cat=0\n",
         "xgboost_of_many_trees": booster % (2**40, b""),
         "xgboost_of_many_nodes": booster % (1, b'{"tree_param":{"num_nodes":"4294967295"}}'),
         "json_deep": b"[" * 5_000_000,
@@ -196,7 +201,10 @@ def _loop(helper, types) -> list:
             helper.make_tensor_value_info("go", types.BOOL, []),
             helper.make_tensor_value_info("v", types.FLOAT, None),
         ],
-        [helper.make_tensor_value_info("on", types.BOOL, []), helper.make_tensor_value_info("w", types.FLOAT, None)],
+        [
+            helper.make_tensor_value_info("on", types.BOOL, []),
+            helper.make_tensor_value_info("w", types.FLOAT, None),
+        ],
     )
     return [helper.make_node("Loop", ["most", "true", "X"], ["y"], body=body)]
 
@@ -313,7 +321,13 @@ def _tar(name: str) -> bytes:
 
 
 def _skops(module: str, name: str) -> bytes:
-    node = {"__class__": name, "__module__": module, "__loader__": "FunctionNode", "__id__": 1, "content": name}
+    node = {
+        "__class__": name,
+        "__module__": module,
+        "__loader__": "FunctionNode",
+        "__id__": 1,
+        "content": name,
+    }
     return json.dumps(node | {"protocol": 2, "_skops_version": "0.16"}).encode()
 
 

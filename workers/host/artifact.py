@@ -41,10 +41,12 @@ class Artifact:
         file: at its beginning.
         head: its first bytes.
         bounds: of what it may unpack to.
+        importable: the names that its pickles may import, once they were read; None: any.
     """
 
     def __init__(self, descriptor: int, *, bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
+        self.importable: frozenset[tuple[str, str]] | None = None
         self.file: BinaryIO = os.fdopen(descriptor, "rb")
         self.size_bytes = os.fstat(descriptor).st_size
         self.head = self.file.read(_HEAD_BYTES)

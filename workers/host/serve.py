@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import joblib
 
-from shared.catalog.verdict import Contents
 from workers.host import verdict
 from workers.host.answering import Answering, answering_of
 from workers.host.bounds import UNBOUNDED, Bounds
@@ -32,7 +31,7 @@ from workers.host.protocol import (
 )
 from workers.host.slot import Slot
 from workers.host.threads import one_thread
-from workers.host.verdict import Opened
+from workers.host.verdict import Inspection, Opened
 
 _FILES = 2  # an artifact, and perhaps a sample
 _NO_ROOM = memoryview(b"")
@@ -96,10 +95,13 @@ def run(connection: socket.socket, slots: list[Slot]) -> None:
         if isinstance(request, Attempt):
             peer.send(frame(Attempted(request.id, _escapes(request))))
             return
+        inspection = None
         if isinstance(request, Inspect):
-            peer.send(frame(_inspected(request, files[0])))
+            inspection = verdict.inspect(files[0], bounds=Bounds(unpacked_bytes=request.unpacked_bytes))
+            give_back()
+            peer.send(frame(Inspected(request.id, inspection.contents, inspection.reason)))
             request, files = peer.receive_opening()
-        opened = _open(request, files)
+        opened = _open(request, files, inspection)
         give_back()
         peer.send(frame(Loaded(request.id, opened.verdict)))
         if opened.model is not None:
@@ -112,15 +114,7 @@ def _escapes(request: Attempt) -> list[str]:
     return attempts.escapes(request.secret, memory_bytes=request.memory_bytes)
 
 
-def _inspected(request: Inspect, file: int) -> Inspected:
-    read = verdict.inspect(file, Bounds(unpacked_bytes=request.unpacked_bytes))
-    give_back()
-    if isinstance(read, Contents):
-        return Inspected(request.id, read)
-    return Inspected(request.id, None, read)
-
-
-def _open(request: Inspect | Load | Attempt, files: list[int]) -> Opened:
+def _open(request: Inspect | Load | Attempt, files: list[int], inspection: Inspection | None) -> Opened:
     if not isinstance(request, Load):
         raise TypeError("a host inspects one artifact once")
     bounds = UNBOUNDED if request.unpacked_bytes is None else Bounds(unpacked_bytes=request.unpacked_bytes)
@@ -130,7 +124,7 @@ def _open(request: Inspect | Load | Attempt, files: list[int]) -> Opened:
             files[0], request.signature, request.engine, bounds=bounds, may_run_code=may_run_code
         )
     sample = files[1] if request.sample else None
-    return verdict.examine(files[0], sample, bounds=bounds, may_run_code=may_run_code)
+    return verdict.examine(files[0], sample, bounds=bounds, inspection=inspection, may_run_code=may_run_code)
 
 
 def _answer_requests(peer: _Connection, opened: Opened, slots: list[Slot]) -> None:

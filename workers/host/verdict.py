@@ -39,13 +39,26 @@ class Opened(msgspec.Struct, frozen=True):
     description: Description | None = None
 
 
-def inspect(artifact: int, bounds: Bounds) -> Contents | Reason:
-    """What is in an artifact, or why nothing in it can be served. Runs nothing of it."""
+class Inspection(msgspec.Struct, frozen=True):
+    """What reading an artifact told: its contents, or why nothing in it can be served.
+
+    Attributes:
+        importable: the names that its pickles may import from now on.
+    """
+
+    contents: Contents | None
+    reason: Reason | None = None
+    importable: frozenset[tuple[str, str]] | None = None
+
+
+def inspect(artifact: int, *, bounds: Bounds) -> Inspection:
+    """Read an artifact. Runs nothing of it."""
     try:
         opened = Artifact(artifact, bounds=bounds)
-        return runtime_of(opened).read(opened)
+        contents = runtime_of(opened).read(opened)
     except Rejected as refusal:
-        return refusal.reason
+        return Inspection(None, refusal.reason)
+    return Inspection(contents, None, opened.importable)
 
 
 def open_known(
@@ -69,12 +82,25 @@ def open_known(
     return Opened(verdict, model, choice.model if choice else None)
 
 
-def examine(artifact: int, sample: int | None, *, bounds: Bounds, may_run_code: bool = True) -> Opened:
-    """Open an artifact for the first time, and try it."""
+def examine(
+    artifact: int,
+    sample: int | None,
+    *,
+    bounds: Bounds,
+    inspection: Inspection | None = None,
+    may_run_code: bool = True,
+) -> Opened:
+    """Open an artifact for the first time, and try it.
+
+    Args:
+        inspection: of the same artifact; None: it is read first.
+        may_run_code: otherwise only formats that bring none are opened.
+    """
     facts: dict[str, Any] = {}  # what is known by the time of a refusal belongs to its verdict too
     try:
         rows = None if sample is None else read_sample(sample)
-        model = _load(Artifact(artifact, bounds=bounds), facts, may_run_code=may_run_code)
+        opened = _read(Artifact(artifact, bounds=bounds), inspection)
+        model = _load(opened, facts, may_run_code=may_run_code)
         description = model.describe(rows)
     except Rejected as refusal:
         return Opened(Verdict(status="rejected", reason=refusal.reason, **facts))
@@ -96,6 +122,15 @@ def accelerate(opened: Opened) -> tuple[Engine, Opened]:
         raise TypeError("an engine is looked for once, after a first opening")
     choice = choose(opened.model, opened.description)
     return choice.engine, Opened(opened.verdict, opened.model, choice.model)
+
+
+def _read(artifact: Artifact, inspection: Inspection | None) -> Artifact:
+    """The artifact, which may do no more than reading it showed."""
+    if inspection is None:
+        runtime_of(artifact).read(artifact)
+    else:
+        artifact.importable = inspection.importable
+    return artifact
 
 
 def _load(artifact: Artifact, facts: dict[str, Any], *, may_run_code: bool) -> LoadedModel:

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from shared.catalog.verdict import Contents, Datatype, Library, Signature
 from workers.host.artifact import Artifact
+from workers.host.reading.pickled import format_of, pickled_contents
 from workers.host.rejection import Rejected
 from workers.host.rows import Rows
 from workers.host.runtimes import pickles, sklearn_refusals
@@ -41,17 +42,12 @@ class SklearnRuntime:
         return pickles.is_pickle(artifact)
 
     def read(self, artifact: Artifact) -> Contents:
-        """Its version, as far as the bytes tell."""
-        version = pickles.recorded_sklearn_version(artifact)
-        artifact.file.seek(0)
-        needs: dict[str, str | None] = {}
-        if version is not None and version != sklearn.__version__:
-            needs["scikit-learn"] = version
-        return Contents(format=pickles.format_of(artifact), runtime=self.name, needs=needs)
+        """What it imports, and the versions that it tells."""
+        return pickled_contents(artifact, runtime=self.name)
 
     def load(self, artifact: Artifact) -> "SklearnModel":
         """Unpickle it, and see that it is a fitted estimator."""
-        fmt = pickles.format_of(artifact)
+        fmt = format_of(artifact)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             loaded, seen = _unpickled(artifact, fmt)
