@@ -153,6 +153,18 @@ def test_the_receiver_of_the_webhook_page_verifies_a_real_delivery(reader, free_
         receiver.communicate()
 
 
+def test_a_class_of_ones_own_is_served_as_the_page_says(reader):
+    token = login(reader, "own@example.com")
+    page = "docs/how-to/serve-your-own-python-class.md"
+    (reader.folder / "model.py").write_text(blocks(page, "python")[0])
+
+    printed = reader.types("\n".join(blocks(page, "bash")), TOKEN=token)
+
+    prediction = json.loads(printed[printed.rindex('{"prediction"') :])
+    promised = json.loads(blocks(page, "json")[0])
+    assert prediction | {"prediction_id": "…"} == promised
+
+
 def test_a_key_is_made_used_and_revoked_as_the_page_says(reader):
     token = login(reader, "program@example.com")
     make, use, look, revoke = blocks("docs/how-to/use-api-keys.md", "bash")

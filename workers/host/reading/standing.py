@@ -52,7 +52,7 @@ def _listed(folder: Path) -> frozenset[tuple[str, str]]:
     return frozenset((module, name) for module, name in pairs)
 
 
-# Exact pairs of module and name that models of scikit-learn need. Read at the import: a host may open no file.
+# Exact pairs of module and name that models of scikit-learn need. Read at the import: a host opens no files.
 ALLOWED_NAMES = _listed(Path(__file__).parent / "allowed")
 
 

@@ -5,6 +5,7 @@ from workers.host.runtimes.catboost import CatboostRuntime
 from workers.host.runtimes.keras import KerasRuntime
 from workers.host.runtimes.lightgbm import LightgbmRuntime
 from workers.host.runtimes.onnx import OnnxRuntime
+from workers.host.runtimes.python import PythonRuntime
 from workers.host.runtimes.runtime import Runtime
 from workers.host.runtimes.sklearn import SklearnRuntime
 from workers.host.runtimes.tensorflow import TensorflowRuntime
@@ -16,6 +17,7 @@ RUNTIMES: tuple[Runtime, ...] = (
     TorchRuntime(),
     KerasRuntime(),
     TensorflowRuntime(),
+    PythonRuntime(),
     SklearnRuntime(),
     OnnxRuntime(),
     XgboostRuntime(),

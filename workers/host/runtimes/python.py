@@ -1,0 +1,135 @@
+"""A Python class of the author's own, in a zip archive with all that it reads."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shared.catalog.verdict import Column, Contents, Datatype, Library
+from workers.host.artifact import Artifact
+from workers.host.runtimes.own_class import ModelError, made, told
+from workers.host.runtimes.own_project import (
+    Project,
+    declared_columns,
+    declared_outputs,
+    inputs_of_class,
+    project_folder,
+    read_project,
+)
+from workers.host.runtimes.table_model import LABEL, Declared, Outputs, TableModel
+from workers.host.scratch import scratch
+from workers.host.zipped import ZippedFolder
+
+_REMEDY = (
+    "Say what the class takes: put an `example.json` with rows that it answers beside it, or `inputs` in "
+    "`modelyard.toml`; or upload it with a `sample`."
+)
+
+
+class PythonRuntime:
+    """Opens folders with a class that has `predict(rows)`: a list of dicts in, a list of answers out."""
+
+    name = "python"
+
+    def recognises(self, artifact: Artifact) -> bool:
+        """Whether a zip archive holds `model.py`, or a declaration that names another module."""
+        return project_folder(artifact) is not None
+
+    def read(self, artifact: Artifact) -> Contents:
+        """What its requirements file says."""
+        project = read_project(_folder(artifact))
+        return Contents(format="python", runtime=self.name, requirements=project.requirements)
+
+    def load(self, artifact: Artifact) -> TableModel:
+        """Unpack it, import it, make the class."""
+        project = read_project(_folder(artifact))
+        place = project.folder.unpack(scratch() / "model")
+        instance = made(place, project.declaration.entry)
+
+        def call(table: pd.DataFrame, columns: Sequence[Column]) -> Outputs:
+            try:
+                return _by_name(instance.predict(_records(table, columns)))
+            except BaseException as error:
+                raise ModelError(told(error, place)) from error
+
+        return TableModel(
+            call,
+            instance,
+            _declared(project, instance),
+            format="python",
+            estimator=f"{type(instance).__module__}.{type(instance).__qualname__}",
+            libraries={"python": Library(artifact=None, installed=".".join(map(str, sys.version_info[:3])))},
+        )
+
+
+def _folder(artifact: Artifact) -> ZippedFolder:
+    folder = project_folder(artifact)
+    if folder is None:
+        raise TypeError("asked of an artifact that was not recognised")
+    return folder
+
+
+def _declared(project: Project, instance: Any) -> Declared:
+    inputs = project.declaration.inputs or inputs_of_class(getattr(instance, "inputs", {}))
+    return Declared(
+        columns=declared_columns(inputs),
+        rows=project.example,
+        outputs=declared_outputs(project.declaration.outputs),
+        remedy=_REMEDY,
+    )
+
+
+def _records(table: pd.DataFrame, columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Each row as a dict of Python's own values; what is missing is None."""
+    names = [column.name for column in columns]
+    values = [_plain(table[column.name].tolist(), column.datatype) for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _plain(values: list[Any], datatype: Datatype) -> list[Any]:
+    """Without NaN, which alone differs from itself; it also made floats of the integers beside it."""
+    present = (None if value != value else value for value in values)  # noqa: PLR0124
+    if datatype is Datatype.INT64:
+        return [None if value is None else int(value) for value in present]
+    return list(present)
+
+
+def _by_name(answers: Any) -> Outputs:
+    """The answers as arrays; dicts a row are several outputs, of which the first is the main one.
+
+    Raises:
+        ValueError: rows with other names than the first.
+    """
+    rows = answers.to_dict("records") if isinstance(answers, pd.DataFrame) else list(answers)
+    if not rows or not isinstance(rows[0], Mapping):
+        return {LABEL: _array(rows)}
+    names = list(rows[0])
+    if any(not isinstance(row, Mapping) or row.keys() != rows[0].keys() for row in rows):
+        raise ValueError("predict answered dicts with different keys")
+    main = LABEL if LABEL in names else names[0]
+    ordered = [main, *(name for name in names if name != main)]
+    return {LABEL if name == main else str(name): _array([row[name] for row in rows]) for name in ordered}
+
+
+def _array(values: list[Any]) -> NDArray[Any]:
+    """Numbers as such; what is mixed or missing stays as it is."""
+    if any(isinstance(value, str | bytes) or value is None for value in values):
+        return _objects(values)
+    try:
+        array = np.array([_whole(value) for value in values])
+    except ValueError:  # lists of different lengths
+        return _objects(values)
+    return array if array.dtype.kind in "fiubU" else _objects(values)
+
+
+def _whole(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, list | tuple) else value
+
+
+def _objects(values: list[Any]) -> NDArray[Any]:
+    objects = np.empty(len(values), object)
+    objects[:] = values
+    return objects
