@@ -175,7 +175,7 @@ def test_a_name_that_leads_out_of_the_archive_is_refused(open_model, tmp_path, n
 
     _, verdict = open_model(tmp_path / "model.zip")
 
-    assert verdict.reason.code == "archive_unfit"
+    assert verdict.reason.code == "archive_unsafe"
 
 
 def test_a_link_in_the_archive_is_refused(open_model, tmp_path):

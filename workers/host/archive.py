@@ -84,7 +84,7 @@ class Archive:
                 "archive_entry_too_large",
                 f"{shown(name)!r} in the archive is larger than the {most_bytes:,} bytes that it may have.",
             )
-        return b"".join(self._pieces(name))
+        return b"".join(self.pieces(name))
 
     def open(self, name: str) -> IO[bytes]:
         """One file as a stream, to be read in pieces: one that lies about its size unpacks to what is asked.
@@ -106,9 +106,14 @@ class Archive:
             target = directory.joinpath(*PurePosixPath(name).parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as written:
-                written.writelines(self._pieces(name))
+                written.writelines(self.pieces(name))
 
-    def _pieces(self, name: str) -> Iterator[bytes]:
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """One file, a megabyte at a time.
+
+        Raises:
+            Rejected: it is not there, or is damaged.
+        """
         try:
             with self.open(name) as stream:
                 while piece := stream.read(_PIECE_BYTES):

@@ -1,31 +1,16 @@
-"""A folder that was uploaded as a zip archive: looked into without unpacking, unpacked within bounds."""
+"""A model that is a folder, uploaded as a zip archive."""
 
 import os
-import shutil
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
 
+from workers.host.archive import Archive, is_zip
 from workers.host.artifact import Artifact
-from workers.host.error_text import shown
-from workers.host.rejection import Rejected, truncated
-from workers.host.scratch import scratch
+from workers.host.cell import scratch
+from workers.host.rejection import Rejected
 
-_MAGIC = b"PK\x03\x04"
-_MOST_FILES = 10_000
-_MOST_BYTES = 8 * 1024**3  # unpacked
 _MOST_TEXT_BYTES = 64 * 1024**2  # of a file that is read whole
-_FREE_BYTES = 256 * 1024**2  # unpacked, whatever the ratio
-_MOST_RATIO = 200
-_ENCRYPTED = 0x1
-_LINK = 0xA000  # in the file type of a mode
-_REMEDY = "Zip the folder again, with nothing in it but the model's own files."
 _LITTER = ("__MACOSX/", ".DS_Store")  # what a Mac adds
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
 class ZippedFolder:
@@ -35,14 +20,13 @@ class ZippedFolder:
         names: of its files, relative to it.
     """
 
-    def __init__(self, artifact: Artifact, archive: zipfile.ZipFile, root: str = "") -> None:
+    def __init__(self, artifact: Artifact, archive: Archive, root: str = "") -> None:
         self._artifact, self._archive, self._root = artifact, archive, root
-        self._entries = {
-            entry.filename.removeprefix(root): entry
-            for entry in archive.infolist()
-            if entry.filename.startswith(root) and not entry.is_dir() and not _is_litter(entry.filename)
-        }
-        self.names = frozenset(self._entries)
+        self.names = frozenset(
+            name.removeprefix(root)
+            for name in archive.names()
+            if name.startswith(root) and not _is_litter(name)
+        )
 
     def inside(self, folder: str) -> "ZippedFolder":
         """A folder in it; one that has no files where there is none of that name."""
@@ -52,75 +36,64 @@ class ZippedFolder:
         """A file's content.
 
         Raises:
-            Rejected: it is too large to be what it is read for, or cannot be read.
+            Rejected: it is too large to be what it is read for, or is damaged.
         """
-        entry = self._entries[name]
-        if entry.file_size > _MOST_TEXT_BYTES:
-            raise _unfit(f"the file {shown(name)!r} is too large")
-        with self._readable(name):
-            return self._archive.read(entry)
+        try:
+            return self._archive.read(self._root + name, most_bytes=_MOST_TEXT_BYTES)
+        finally:
+            self._artifact.file.seek(0)  # where others expect it
 
     def open_file(self, name: str) -> Artifact:
         """A file of it as an artifact of its own, copied to where only this process sees it."""
-        self._check([self._entries[name]])
-        with tempfile.TemporaryFile(dir=scratch()) as copy:
-            with self._readable(name), self._archive.open(self._entries[name]) as packed:
-                shutil.copyfileobj(packed, copy, 1 << 20)
+        with tempfile.TemporaryFile(dir=room()) as copy:
+            copy.writelines(self._archive.pieces(self._root + name))
             copy.flush()
             os.lseek(copy.fileno(), 0, os.SEEK_SET)
-            return Artifact(os.dup(copy.fileno()))
+            return Artifact(os.dup(copy.fileno()), bounds=self._artifact.bounds)
 
     def unpack(self, into: Path) -> Path:
-        """Write its files under `into`.
+        """Write its files below `into`, an empty folder of ours.
 
         Raises:
-            Rejected: a name that leads elsewhere, a link, too many files or bytes.
+            Rejected: one is damaged.
         """
-        self._check(list(self._entries.values()))
-        for name, entry in self._entries.items():
-            target = into / _safe(name)
-            with self._readable(name), self._archive.open(entry) as packed:
-                _write(packed, target)
+        for name in self.names:
+            target = into / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as written:
+                written.writelines(self._archive.pieces(self._root + name))
         return into
 
-    def _check(self, entries: list[zipfile.ZipInfo]) -> None:
-        unpacked = sum(entry.file_size for entry in entries)
-        packed = sum(entry.compress_size for entry in entries)
-        if unpacked > _MOST_BYTES or unpacked > max(_FREE_BYTES, packed * _MOST_RATIO):
-            raise _unfit(f"it unpacks to {unpacked:,} bytes")
-        for entry in entries:
-            if entry.flag_bits & _ENCRYPTED:
-                raise _unfit("it is encrypted")
-            if (entry.external_attr >> 16) & 0xF000 == _LINK:
-                raise _unfit(f"{shown(entry.filename)!r} is a link")
 
-    @contextmanager
-    def _readable(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (*_BROKEN, RuntimeError) as error:  # a RuntimeError: it is encrypted
-            raise _unfit(f"the file {shown(name)!r} in it cannot be read") from error
-        finally:
-            self._artifact.file.seek(0)  # where others expect it
+def room() -> Path:
+    """Where this host may write.
+
+    Raises:
+        Rejected: nowhere.
+    """
+    folder = scratch.folder()
+    if folder is None:
+        raise Rejected(
+            "sandbox_unavailable",
+            "A model of this format is unpacked before it is opened, and this machine can make no safe room "
+            "for that.",
+            "Ask the operator to run `make doctor`, or upload the model in a format of one file.",
+        )
+    return folder
 
 
 def opened(artifact: Artifact) -> ZippedFolder | None:
     """What is in the artifact, where it is a zip archive.
 
     Raises:
-        Rejected: it breaks off, or holds too many files.
+        Rejected: it breaks off, or is not to be unpacked.
     """
-    if not artifact.head.startswith(_MAGIC):
+    if not is_zip(artifact):
         return None
     try:
-        archive = zipfile.ZipFile(artifact.file)
-    except _BROKEN as error:
-        raise truncated() from error
+        return ZippedFolder(artifact, Archive(artifact))
     finally:
         artifact.file.seek(0)
-    if len(archive.infolist()) > _MOST_FILES:
-        raise _unfit(f"it holds more than {_MOST_FILES:,} files")
-    return ZippedFolder(artifact, archive)
 
 
 def folder_with(artifact: Artifact, marker: str) -> ZippedFolder | None:
@@ -136,23 +109,3 @@ def folder_with(artifact: Artifact, marker: str) -> ZippedFolder | None:
 
 def _is_litter(name: str) -> bool:
     return name.startswith(_LITTER[0]) or name.endswith(_LITTER[1])
-
-
-def _safe(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
-        raise _unfit(f"the name {shown(name)!r} leads out of the folder")
-    return path
-
-
-def _write(packed: IO[bytes], target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as file:
-            shutil.copyfileobj(packed, file, 1 << 20)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise _unfit("two files of it have one name") from error
-
-
-def _unfit(why: str) -> Rejected:
-    return Rejected("archive_unfit", f"The zip archive cannot be opened: {why}.", _REMEDY)

@@ -15,8 +15,7 @@ from workers.host.rows import Tensors
 from workers.host.runtimes.tensor_model import TensorModel, library
 from workers.host.runtimes.tensorflow import array, constants, first_of, imported, input_of
 from workers.host.runtimes.tensors import batch_of
-from workers.host.scratch import scratch
-from workers.host.zipped import opened
+from workers.host.zipped import opened, room
 
 _ZIPPED = "keras"
 _HDF5 = "keras-h5"
@@ -52,7 +51,7 @@ class KerasRuntime:
         import keras  # noqa: PLC0415  comes with TensorFlow
 
         version = contents.needs["keras"]
-        place = scratch() / ("model.keras" if contents.format == _ZIPPED else "model.h5")
+        place = room() / ("model.keras" if contents.format == _ZIPPED else "model.h5")
         try:
             with place.open("wb") as copy:
                 shutil.copyfileobj(artifact.file, copy, 1 << 20)

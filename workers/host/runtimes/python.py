@@ -20,8 +20,7 @@ from workers.host.runtimes.own_project import (
     read_project,
 )
 from workers.host.runtimes.table_model import LABEL, Declared, Outputs, TableModel
-from workers.host.scratch import scratch
-from workers.host.zipped import ZippedFolder
+from workers.host.zipped import ZippedFolder, room
 
 _REMEDY = (
     "Say what the class takes: put an `example.json` with rows that it answers beside it, or `inputs` in "
@@ -46,7 +45,7 @@ class PythonRuntime:
     def load(self, artifact: Artifact) -> TableModel:
         """Unpack it, import it, make the class."""
         project = read_project(_folder(artifact))
-        place = project.folder.unpack(scratch() / "model")
+        place = project.folder.unpack(room() / "model")
         instance = made(place, project.declaration.entry)
 
         def call(table: pd.DataFrame, columns: Sequence[Column]) -> Outputs:

@@ -14,8 +14,7 @@ from workers.host.rows import Tensors
 from workers.host.runtimes import protobuf
 from workers.host.runtimes.tensor_model import TensorModel, library
 from workers.host.runtimes.tensors import Batch, TensorInput, batch_of
-from workers.host.scratch import scratch
-from workers.host.zipped import ZippedFolder, folder_with
+from workers.host.zipped import ZippedFolder, folder_with, room
 
 FORMAT = "savedmodel"
 GRAPH = "saved_model.pb"
@@ -52,7 +51,7 @@ class TensorflowRuntime:
     def load_folder(self, folder: ZippedFolder) -> TensorModel:
         """Likewise, of a folder inside an archive."""
         version, tf = _written_by(folder), imported()
-        place = folder.unpack(scratch() / "savedmodel")
+        place = folder.unpack(room() / "savedmodel")
         try:
             return _opened(tf, place, version)
         except Rejected:
