@@ -11,7 +11,15 @@ import warnings
 
 from workers.host.threads import thread_pools
 
-_ENGINES = ("onnxruntime", "onnx", "skl2onnx", "treelite", "treelite.gtil", "treelite.frontend")
+_MAY_BE_MISSING = (
+    "onnxruntime",
+    "onnx",
+    "skl2onnx",
+    "treelite",
+    "treelite.gtil",
+    "treelite.frontend",
+    "skops.io",
+)
 _NEVER = (
     "sklearn.conftest",
     "sklearn.datasets",
@@ -22,7 +30,7 @@ _NEVER = (
 
 
 def import_model_libraries() -> None:
-    """Import numpy, scipy, pandas, pyarrow, joblib, cloudpickle, scikit-learn's public packages, engines."""
+    """Import numpy, scipy, pandas, pyarrow, joblib, cloudpickle, scikit-learn, engines, skops."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in ("numpy", "scipy.sparse", "scipy.special", "pandas", "pyarrow", "pyarrow.parquet"):
@@ -31,8 +39,8 @@ def import_model_libraries() -> None:
             importlib.import_module(name)
         for name in _public_modules("sklearn"):
             importlib.import_module(name)
-        for name in _ENGINES:
-            with contextlib.suppress(ImportError):  # where one is missing, models stay native
+        for name in _MAY_BE_MISSING:
+            with contextlib.suppress(ImportError):  # without an engine models stay native
                 importlib.import_module(name)
         _look_at_thread_pools()
         _rehearse()

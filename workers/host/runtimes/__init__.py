@@ -8,6 +8,7 @@ from workers.host.runtimes.onnx import OnnxRuntime
 from workers.host.runtimes.python import PythonRuntime
 from workers.host.runtimes.runtime import Runtime
 from workers.host.runtimes.sklearn import SklearnRuntime
+from workers.host.runtimes.skops import SkopsRuntime
 from workers.host.runtimes.tensorflow import TensorflowRuntime
 from workers.host.runtimes.torch import TorchRuntime
 from workers.host.runtimes.xgboost import XgboostRuntime
@@ -23,6 +24,7 @@ RUNTIMES: tuple[Runtime, ...] = (
     XgboostRuntime(),
     LightgbmRuntime(),
     CatboostRuntime(),
+    SkopsRuntime(),
 )
 
 

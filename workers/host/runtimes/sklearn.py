@@ -51,11 +51,24 @@ class SklearnRuntime:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             loaded, seen = _unpickled(artifact, fmt)
-        made_with = _recorded_version(caught) or (sklearn.__version__ if _mentions_sklearn(seen) else None)
-        sklearn_refusals.refuse_what_cannot_answer(loaded)
-        _refuse_unfitted(loaded)
-        _hold_to_one_thread(loaded)
-        return SklearnModel(loaded, fmt, seen, made_with)
+        made_with = recorded_version(caught) or (sklearn.__version__ if _mentions_sklearn(seen) else None)
+        return model_of(loaded, fmt, seen, made_with)
+
+
+def model_of(loaded: Any, fmt: str, seen: set[Global], made_with: str | None) -> "SklearnModel":
+    """See that what was loaded is a fitted estimator.
+
+    Args:
+        seen: the names that loading it imported.
+        made_with: the version of scikit-learn that wrote it.
+
+    Raises:
+        Rejected: it is none.
+    """
+    sklearn_refusals.refuse_what_cannot_answer(loaded)
+    _refuse_unfitted(loaded)
+    _hold_to_one_thread(loaded)
+    return SklearnModel(loaded, fmt, seen, made_with)
 
 
 class SklearnModel:
@@ -141,7 +154,7 @@ def _hold_to_one_thread(estimator: Any) -> None:
             part.set_params(n_jobs=1)
 
 
-def _recorded_version(caught: Iterable[warnings.WarningMessage]) -> str | None:
+def recorded_version(caught: Iterable[warnings.WarningMessage]) -> str | None:
     """Scikit-learn warns where an estimator's version is another than its own."""
     kind = getattr(exceptions, "InconsistentVersionWarning", ())  # before 1.3 it was none of its own
     versions = (

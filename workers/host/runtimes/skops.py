@@ -1,0 +1,130 @@
+"""Scikit-learn's estimators, out of the files of skops."""
+
+import re
+import warnings
+import zipfile
+from typing import Any
+
+import sklearn
+
+from shared.catalog.verdict import Contents
+from workers.host.artifact import Artifact
+from workers.host.error_text import shown
+from workers.host.rejection import Rejected, truncated
+from workers.host.runtimes import sklearn_refusals
+from workers.host.runtimes.pickles import Global
+from workers.host.runtimes.sklearn import SklearnModel, model_of
+from workers.host.runtimes.skops_types import TRUSTED
+
+_ZIP = b"PK\x03\x04"
+_SCHEMA = "schema.json"
+_ARRAY_FIRST = re.compile(rb"PK\x03\x04.{26}(?:\d{9,}\.np[yz]|schema\.json)", re.DOTALL)
+_LARGEST_SCHEMA_BYTES = 128 * 1024 * 1024
+_LARGEST_BYTES = 4 * 1024 * 1024 * 1024  # of everything in it, unpacked
+_SHOWN_TYPES = 10
+
+_TYPE = re.compile(rb'"__class__":\s*"([^"\\]+)",\s*"__module__":\s*"([^"\\]+)"')
+_VERSION = re.compile(rb'"_sklearn_version":\s*\{[^{}]*"content":\s*"\\"(\d[\w.+]{2,20})\\""')
+
+
+class SkopsRuntime:
+    """Opens what `skops.io.dump` writes, as long as it names nothing but types that were looked at."""
+
+    name = "skops"
+
+    def recognises(self, artifact: Artifact) -> bool:
+        """Whether it is a zip archive with a schema in it, or the beginning of one."""
+        if not artifact.head.startswith(_ZIP):
+            return False
+        try:
+            return _SCHEMA in _archive(artifact).namelist()
+        except zipfile.BadZipFile:
+            return bool(_ARRAY_FIRST.match(artifact.head))
+
+    def read(self, artifact: Artifact) -> Contents:
+        """The version of scikit-learn that wrote it."""
+        version = _version(_schema(artifact))
+        needs: dict[str, str | None] = {"skops": None}
+        if version is not None and version != sklearn.__version__:
+            needs["scikit-learn"] = version
+        return Contents(format="skops", runtime=self.name, needs=needs)
+
+    def load(self, artifact: Artifact) -> SklearnModel:
+        """Build the estimator, unless a type in the file is none that may be built."""
+        schema = _schema(artifact)
+        artifact.file.seek(0)
+        loaded = _loaded(artifact.file.read(), _version(schema))
+        return model_of(loaded, "skops", _types(schema), _version(schema))
+
+
+def _archive(artifact: Artifact) -> zipfile.ZipFile:
+    artifact.file.seek(0)
+    try:
+        return zipfile.ZipFile(artifact.file)
+    finally:
+        artifact.file.seek(0)
+
+
+def _schema(artifact: Artifact) -> bytes:
+    """What the file says that it holds.
+
+    Raises:
+        Rejected: it breaks off, or would unpack to too much.
+    """
+    try:
+        archive = _archive(artifact)
+        if archive.getinfo(_SCHEMA).file_size > _LARGEST_SCHEMA_BYTES or _unpacked(archive) > _LARGEST_BYTES:
+            raise Rejected(
+                "too_large_unpacked",
+                "The archive unpacks to more than a model may take.",
+                "Save a smaller model, and without compression: `skops.io.dump(model, 'model.skops')`.",
+            )
+        return archive.read(_SCHEMA)
+    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        raise truncated() from error
+    finally:
+        artifact.file.seek(0)
+
+
+def _unpacked(archive: zipfile.ZipFile) -> int:
+    return sum(part.file_size for part in archive.infolist())
+
+
+def _version(schema: bytes) -> str | None:
+    found = _VERSION.search(schema)
+    return found[1].decode() if found else None
+
+
+def _types(schema: bytes) -> set[Global]:
+    return {
+        (module.decode(errors="replace"), name.decode(errors="replace"))
+        for name, module in _TYPE.findall(schema)
+    }
+
+
+def _loaded(content: bytes, version: str | None) -> Any:
+    import skops.io  # noqa: PLC0415  environments of other versions may be without
+
+    try:
+        named = set(skops.io.get_untrusted_types(data=content))
+        _refuse_unknown(named)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a version that differs; the verdict says so
+            return skops.io.loads(content, trusted=sorted(named))
+    except Exception as error:
+        raise sklearn_refusals.unreadable(error, version) from error
+
+
+def _refuse_unknown(named: set[str]) -> None:
+    """Nothing that the file names is trusted for its sake: all of it is on our own list, or on skops' own.
+
+    Raises:
+        Rejected: something is not.
+    """
+    unknown = sorted(named - TRUSTED)
+    if unknown:
+        raise Rejected(
+            "types_not_trusted",
+            f"The file names what is not known to be harmless: {shown(', '.join(unknown[:_SHOWN_TYPES]))}.",
+            "Save an estimator of scikit-learn's own parts; of a search, its `best_estimator_`.",
+        )
