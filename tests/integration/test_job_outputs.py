@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from shared.catalog.tables import ModelRow
 from shared.jobs.job import JobStatus
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
 from tests.fixtures.training import saved
@@ -242,3 +243,23 @@ async def test_a_job_of_a_transformer_writes_a_column_for_each_number(
     assert output.column_names == ["id", "prediction_0", "prediction_1"]
     written = output.select(["prediction_0", "prediction_1"]).to_pandas().to_numpy()
     np.testing.assert_allclose(written, model.transform(rows), rtol=1e-9, atol=1e-12)
+
+
+async def test_a_model_that_refuses_extra_columns_fails_a_job_and_names_them(
+    serve_model: ServeModel,
+    jobs: Jobs,
+    run_job: RunJob,
+    iris_on_frame: Path,
+    *,
+    flowers: pd.DataFrame,
+    database,
+):
+    version = await serve_model("iris", iris_on_frame)
+    async with database.transaction() as session:
+        (await session.get_one(ModelRow, version.model_id)).settings = {"extra_columns": "refuse"}
+    job_id = await jobs.submitted(parquet_of(flowers), model="iris")
+
+    job = await run_job(job_id)
+
+    assert (job.status, job.error.code) == (JobStatus.FAILED, "columns_do_not_fit")
+    assert "the model is set to refuse columns that it does not take: 'id'" in job.error.message

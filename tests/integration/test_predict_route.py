@@ -263,3 +263,18 @@ async def test_the_route_stands_in_the_openapi_document(client):
     ]
     assert {"application/vnd.apache.arrow.stream", "application/octet-stream"} < content.keys()
     assert document["components"]["schemas"]["PredictRequest"]["additionalProperties"] is False
+
+
+async def test_columns_that_a_model_does_not_take_are_refused_once_its_owner_says_so(send):
+    model = await send.upload("iris", pickle.dumps(ON_FRAME))
+    body = {"input": SETOSA | {"colour": "blue"}}
+    ignored = await send.predict("iris", body)
+
+    settings = {"settings": {"extra_columns": "refuse"}}
+    await send.client.patch(f"/api/v1/models/{model['id']}", json=settings, headers=send.headers)
+    refused = await send.predict("iris", body)
+
+    assert (ignored.status_code, "'colour'" in ignored.json()["warnings"][0]) == (200, True)
+    assert (refused.status_code, refused.json()["code"]) == (422, "input_mismatch")
+    assert refused.json()["errors"][0]["column"] == "colour"
+    assert (await send.predict("iris", {"input": SETOSA})).status_code == 200

@@ -1,12 +1,17 @@
 """Which requests share a call of the model, and in which order calls come."""
 
+import struct
 from itertools import count
+from uuid import uuid4
 
 import pytest
 
+from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from shared.predictions.wire import Request
 from workers.predict.calls import MAX_CALL_BYTES, Call, Waiting
+from workers.predict.served_version import _stack
 from workers.predict.taken import Entry, Taken
+from workers.predict.version_host import Artifact
 
 BOTH = ("label", "probabilities")
 
@@ -117,3 +122,20 @@ def test_whoever_waits_can_be_told_all_at_once(taken):
 
     assert sorted(one.request.id for one in line.take_all()) == [1, 2, 3]
     assert not line
+
+
+def test_arrays_of_several_requests_reach_the_host_as_one_call(taken):
+    """Of each input all rows, whoever sent them; the second request has two rows."""
+    inputs = [
+        Column(name="image", datatype=Datatype.FP32, shape=[3]),
+        Column(name="age", datatype=Datatype.INT64),
+    ]
+    signature = Signature(inputs=inputs, named=True, layout=Layout.TENSORS, outputs=[])
+    artifact = Artifact(version_id=uuid4(), model_id=uuid4(), artifact_key="", signature=signature)
+    first = struct.pack("<3f4xq", 1, 2, 3, 7)
+    second = struct.pack("<6f2q", 4, 5, 6, 7, 8, 9, 8, 9)
+
+    call = _stack(Call([taken(1, body=first), taken(2, rows=2, body=second)]), artifact)
+
+    assert (call.rows, call.matrix, call.columns) == (3, None, None)
+    assert b"".join(call.tensors) == struct.pack("<9f4x3q", *range(1, 10), 7, 8, 9)
