@@ -13,6 +13,7 @@ from workers.hosting.conversation import Outcome
 from workers.hosting.errors import HostDied, HostGone, HostTimedOut, ModelFailed
 from workers.hosting.process import HostProcess
 from workers.hosting.template import HostTemplate
+from workers.hosting.watch import Watch, usage_of
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class AsyncHost:
         self._deadline: asyncio.TimerHandle | None = None
         self._burial: asyncio.Task[None] | None = None
         self._reading = False
+        self._watch, self._asked = Watch(), True
         self.died: asyncio.Future[HostDied | HostTimedOut] = self._loop.create_future()
 
     @classmethod
@@ -94,6 +96,7 @@ class AsyncHost:
     def submit(self, call: PredictCall, *, timeout_s: float) -> asyncio.Future[Prediction]:
         """Send a call now; its answer comes by the future, which raises HostGone if its turn never came."""
         answer: asyncio.Future[Prediction] = self._loop.create_future()
+        self._asked = True
         if self._link.death is not None or self._burial is not None:
             answer.set_exception(HostGone("has just ended"))
             return answer
@@ -115,6 +118,17 @@ class AsyncHost:
     def outstanding(self) -> int:
         """Calls that wait for their answer."""
         return len(self._waiting)
+
+    def watch(self) -> str | None:
+        """Look at what it uses; what it was ended for just now, if anything. Not while it is loaded."""
+        usage = usage_of(self.pid) if self._link.death is None else None
+        if usage is None or not self._reading:
+            return None
+        idle, self._asked = not self._asked and not self._waiting, False
+        fault = self._watch.look(usage, idle=idle)
+        if fault is not None:
+            self._bury(BadFrame(fault))
+        return fault
 
     def kill(self) -> None:
         """End it now, whatever it does. Outstanding calls get HostDied."""

@@ -117,13 +117,21 @@ class HostLink:
             self.death = HostDied("was ended on purpose")
             self._signal()
 
+    def pause(self) -> None:
+        """Let it do nothing at all until it is resumed."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
     def memory_bytes(self) -> int:
         """Memory of its own."""
         return 0 if self.death else memory_bytes(self.pid)
 
-    def _signal(self) -> None:
+    def _signal(self, number: int = signal.SIGKILL) -> None:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(self._pidfd, number)
 
     def _ends_within(self, seconds: float) -> bool:
         try:

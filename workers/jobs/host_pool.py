@@ -52,10 +52,12 @@ class HostPool:
             for held in self._idle:
                 if held[0] == version_id:
                     self._idle.remove(held)
+                    held[1].link.resume()
                     return held[1]
         return None
 
     def _keep(self, version_id: UUID, host: HostProcess) -> None:
+        host.link.pause()  # a model has nothing to do between its chunks
         with self._lock:
             self._idle.append((version_id, host))
             if len(self._idle) > self._size:

@@ -65,6 +65,11 @@ class Held:
             self.served.apply(settings)
             await asyncio.gather(*(host.apply(settings) for host in self._hosts))
 
+    def watch(self) -> None:
+        """End the processes that do what nobody asked for."""
+        for host in self._hosts:
+            host.watch()
+
     async def measure(self) -> None:
         """Ask the kernel for the memory of every process, unless it can hardly have changed."""
         now = time.monotonic()

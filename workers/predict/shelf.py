@@ -135,7 +135,9 @@ class Shelf:
         await asyncio.gather(*(self.drop(version_id) for version_id in [*self._held, *self._leaving]))
 
     async def tidy(self) -> None:
-        """Measure, and let go of what is too much: models grow, and uploads come without asking."""
+        """Watch and measure, and let go of what is too much: models grow, and uploads come without asking."""
+        for held in self._held.values():
+            held.watch()
         await asyncio.gather(*(held.measure() for held in list(self._held.values())))
         await self._evict()
 

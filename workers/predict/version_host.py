@@ -99,6 +99,13 @@ class VersionHost:
         """What the process has for itself. Asks the kernel, which takes a moment: not for the event loop."""
         return self._host.memory_bytes() if self._host is not None else 0
 
+    def watch(self) -> None:
+        """End the process if it does what nobody asked for; the next call gets another, as after a crash."""
+        host = self._host
+        fault = host.watch() if host is not None else None
+        if host is not None and fault is not None:
+            self._note_crash(host, HostDied(f"was stopped: {fault}"))
+
     async def apply(self, settings: ModelSettings) -> None:
         """Follow other settings. What needs a fresh process gets it while the present one goes on answering.
 
