@@ -58,20 +58,24 @@ def answer_of(flight: Flight) -> Answer:
 
 
 def _json(flight: Flight, outputs: dict[str, list[Any]]) -> bytes:
+    signature = flight.route.version.signature
+    main: list[Any] | UnsetType = outputs.get(signature.outputs[0].name, UNSET)
+    if len(outputs) == 1 and main is not UNSET:
+        return write_json(_response(flight, main))
+    return write_json(_response(flight, main, **_further(outputs, signature, single=flight.body.single)))
+
+
+def _response(flight: Flight, main: list[Any] | UnsetType, **further: Any) -> PredictResponse:
     version, single = flight.route.version, flight.body.single
-    main: list[Any] | UnsetType = outputs.get(version.signature.main.name, UNSET)
-    further = len(outputs) > 1 or main is UNSET
-    return write_json(
-        PredictResponse(
-            prediction=main[0] if single and main else UNSET,
-            predictions=UNSET if single else main,
-            model=version.model_name,
-            version=version.number,
-            prediction_id=new_id_text(),
-            cached=flight.cached,
-            warnings=flight.body.rows.warnings or UNSET,
-            **(_further(outputs, version.signature, single=single) if further else {}),
-        )
+    return PredictResponse(
+        prediction=main[0] if single and main else UNSET,
+        predictions=UNSET if single else main,
+        model=version.model_name,
+        version=version.number,
+        prediction_id=new_id_text(),
+        cached=flight.cached,
+        warnings=flight.body.rows.warnings or UNSET,
+        **further,
     )
 
 
