@@ -106,9 +106,9 @@ class RowReader:
         if column.datatype is Datatype.INT64 and values.null_count:
             known = values.fill_null(0).to_numpy()
             _refuse_inexact(bool(((known > _EXACT) | (known < -_EXACT)).any()), column)
-        if column.datatype is not Datatype.BYTES:
-            return values.to_numpy()  # type: ignore[no-any-return]
-        return self._objects(values.to_numpy(), column) if values.null_count else values.to_numpy()
+        if column.datatype in {Datatype.BYTES, Datatype.BOOL} and values.null_count:
+            return self._objects(values.to_numpy(), column)
+        return values.to_numpy()  # type: ignore[no-any-return]  # nulls of integers become NaN
 
 
 def row_count(rows: Rows) -> int:
