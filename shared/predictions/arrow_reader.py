@@ -22,7 +22,6 @@ from shared.predictions.array_columns import pack_arrays
 from shared.predictions.arrow_arrays import ArrayUnfit, array_fault, flattened
 from shared.predictions.arrow_bounds import BadMetadata, unpacked_bytes
 from shared.predictions.arrow_values import (
-    FLOATS,
     can_fit,
     coerced,
     is_moment,
@@ -35,6 +34,7 @@ from shared.predictions.columns import ColumnReader, Values
 from shared.predictions.predict_body import PredictBody
 from shared.predictions.rows import InputMismatch, ReadRows
 from shared.predictions.tensors import elements
+from shared.predictions.values import FLOATS
 
 MIB: Final = 1024 * 1024
 # What a body may unpack to. Eight times its own size is beyond what honest rows compress to and take as

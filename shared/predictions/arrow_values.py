@@ -12,7 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.types as kinds
 
 from shared.catalog.verdict import Datatype
-from shared.predictions.values import EXACT
+from shared.predictions.values import EXACT, FLOATS
 
 ARROW_TYPES: Final[dict[Datatype, pa.DataType]] = {
     Datatype.FP64: pa.float64(),
@@ -21,7 +21,6 @@ ARROW_TYPES: Final[dict[Datatype, pa.DataType]] = {
     Datatype.BOOL: pa.bool_(),
     Datatype.BYTES: pa.string(),
 }
-FLOATS: Final = frozenset({Datatype.FP64, Datatype.FP32})
 _NUMBERS: Final = FLOATS | {Datatype.INT64}
 
 # What stands for a missing value in CSV, as pandas has it.

@@ -19,13 +19,12 @@ import msgspec
 
 from shared.catalog.verdict import Column, Datatype
 from shared.errors import TooLarge
-from shared.predictions.values import COERCE, WORDS, Unfit, fault_of, kind_of
+from shared.predictions.values import COERCE, FLOATS, WORDS, Unfit, fault_of, kind_of
 from shared.predictions.wire import encode
 
 MAX_BYTES: Final = 64 * 1024 * 1024  # of one request's arrays, as the model takes them
 ITEM_BYTES: Final = {Datatype.FP64: 8, Datatype.FP32: 4, Datatype.INT64: 8, Datatype.BOOL: 1}
 _FORMATS: Final = {Datatype.FP64: "d", Datatype.FP32: "f", Datatype.INT64: "q", Datatype.BOOL: "?"}
-_FLOATS: Final = frozenset({Datatype.FP64, Datatype.FP32})
 _TEXT_BYTES: Final = 8  # counted for a text, beside its letters
 _LENGTH: Final = struct.Struct("<Q")
 _PADDING: Final = [bytes(-length % 8) for length in range(8)]  # by length modulo eight
@@ -60,7 +59,7 @@ def check_size(columns: Sequence[Column], rows: int) -> None:
 def required(datatype: Datatype) -> Callable[[Any], Any]:
     """The rule for a value in an array, where nothing but a float can be missing."""
     coerce = COERCE[datatype]
-    if datatype in _FLOATS:
+    if datatype in FLOATS:
         return coerce
 
     def coerce_given(value: Any) -> Any:
@@ -115,7 +114,7 @@ def pack_column(datatype: Datatype, values: Sequence[Any]) -> bytes:
     try:
         return padded(struct.pack(layout, *values))
     except struct.error:
-        if datatype not in _FLOATS:
+        if datatype not in FLOATS:
             raise
     return padded(struct.pack(layout, *(math.nan if value is None else value for value in values)))
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from shared.catalog.verdict import Column, Datatype, Layout
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+FLOATS: Final = frozenset({Datatype.FP64, Datatype.FP32})
 EXACT: Final = 2**53  # beyond it a float stands for several whole numbers
 # As the JSON of Protocol Buffers spells what JSON has no numbers for, and with it the protocol's gRPC side.
 SPELLED: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

@@ -9,10 +9,10 @@ from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
 from shared.predictions.arrow_arrays import ArrayUnfit, flattened
 from shared.predictions.tensors import Buffer, elements, pack_texts, padding, row_bytes
+from shared.predictions.values import FLOATS
 from workers.jobs.coercion import coerced_column
 
 _CALL_BYTES = 32 * 1024 * 1024  # of the arrays of one call; two are under way at a time
-_FLOATS = frozenset({Datatype.FP64, Datatype.FP32})
 
 
 def rows_at_once(signature: Signature, rows: int) -> int:
@@ -63,7 +63,7 @@ def refuse_gaps(values: pa.Array | pa.ChunkedArray, wanted: Column, *, first_row
     Raises:
         UnreadableInput: something else is.
     """
-    if not values.null_count or wanted.datatype in _FLOATS:
+    if not values.null_count or wanted.datatype in FLOATS:
         return
     row = int(np.flatnonzero(np.asarray(values.is_null()))[0]) // elements(wanted)
     message = f"a value is missing, which a {wanted.datatype} cannot be here"
