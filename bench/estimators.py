@@ -35,7 +35,7 @@ from sklearn.feature_selection import (
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor, kernels
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier, SGDRegressor
-from sklearn.metrics import fbeta_score, make_scorer
+from sklearn.metrics import fbeta_score, get_scorer, get_scorer_names, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV, StratifiedKFold, TimeSeriesSplit
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier, KNeighborsRegressor
@@ -161,6 +161,8 @@ def _put_together() -> Iterator[tuple[str, BaseEstimator, Any, Any]]:
     yield "sparse rows", LogisticRegression(), sparse.csr_matrix(X), classes
     yield "names of classes", RandomForestClassifier(3), X, np.array(["a", "b", "c"])[classes]
     yield "objects as classes", LogisticRegression(), X, np.array(["a", "b", "c"], dtype=object)[classes]
+    scorers = {name: get_scorer(name) for name in get_scorer_names()}  # that searches keep
+    yield "scorers", FunctionTransformer(kw_args=scorers), X, None
     yield "32-bit numbers", LinearRegression(), X.astype(np.float32), numbers
 
 

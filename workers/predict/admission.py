@@ -41,11 +41,14 @@ def told_of(verdict: Verdict, contents: Contents) -> Verdict:
         imports=contents.imports,
         imports_count=contents.imports_count,
         libraries=contents.libraries | verdict.libraries,
-        warnings=[*contents.warnings, *_warnings(contents.imports), *verdict.warnings],
+        warnings=[*contents.warnings, *_warnings(verdict, contents.imports), *verdict.warnings],
     )
 
 
-def _warnings(imports: list[Import]) -> list[str]:
+def _warnings(verdict: Verdict, imports: list[Import]) -> list[str]:
+    """Names that were let in all the same."""
+    if verdict.status != "ready":
+        return []
     warnings = []
     for standing, what in (
         ("dangerous", "can run or reach whatever it is told to; the operator allows that here"),

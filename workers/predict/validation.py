@@ -21,6 +21,7 @@ from shared.catalog.service import (
     record_verdict,
     renew_validation,
 )
+from shared.catalog.telling import told
 from shared.catalog.verdict import Contents, Verdict
 from shared.database.engine import Database
 from shared.settings import Settings
@@ -106,6 +107,7 @@ class Validation:
 
     async def record(self, artifact: Artifact, verdict: Verdict) -> bool:
         """Write the verdict, and tell everybody. False where the version is gone or has its verdict."""
+        verdict = msgspec.structs.replace(verdict, told=told(verdict))
         async with self._database.transaction() as session:
             recorded = await record_verdict(session, artifact.version_id, verdict)
         if recorded:

@@ -13,7 +13,8 @@ _ARGUMENTS = {
 _SINCE_3_11 = 18
 _CODE_AT = 6
 _RESUME_3_11, _RESUME_3_13, _RESUME_3_14 = 151, 149, 128
-_PRECALL_3_11, _RETURN_CONST_3_12 = 166, 121
+_CALL_3_11, _PRECALL_3_11, _RETURN_CONST_3_12 = 171, 166, 121  # 3.12 dropped the one before each call
+_EITHER = "3.11 or 3.12"
 
 
 def python_of(arguments: tuple[Any, ...]) -> str | None:
@@ -28,4 +29,9 @@ def python_of(arguments: tuple[Any, ...]) -> str | None:
         return "3.13" if _RESUME_3_13 in opcodes else "3.14" if _RESUME_3_14 in opcodes else None
     if _PRECALL_3_11 in opcodes:
         return "3.11"
-    return "3.12" if _RETURN_CONST_3_12 in opcodes else "3.11 or 3.12"
+    return "3.12" if opcodes & {_CALL_3_11, _RETURN_CONST_3_12} else _EITHER
+
+
+def closer(one: str | None, other: str | None) -> str | None:
+    """The one of two findings that says more: functions in one file were compiled by one Python."""
+    return one if one and (other is None or one != _EITHER) else other

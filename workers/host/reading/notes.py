@@ -3,7 +3,7 @@
 from typing import Any
 
 from workers.host.error_text import shown
-from workers.host.reading.bytecode import python_of
+from workers.host.reading.bytecode import closer, python_of
 from workers.host.reading.standing import Standing, standing_of, standing_of_attribute
 from workers.host.rejection import Rejected
 
@@ -71,7 +71,7 @@ class Notes:
 
     def note_code(self, arguments: tuple[Any, ...]) -> None:
         """Note which Python compiled a function."""
-        self.python_version = self.python_version or python_of(arguments)
+        self.python_version = closer(self.python_version, python_of(arguments))
 
     def count_class(self) -> None:
         """Count a class made for this reading.

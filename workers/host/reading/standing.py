@@ -52,7 +52,7 @@ def _listed(folder: Path) -> frozenset[tuple[str, str]]:
     return frozenset((module, name) for module, name in pairs)
 
 
-# Exact pairs of module and name that models of scikit-learn need. Read at the import: a host opens no files.
+# Exact pairs of module and name that models of scikit-learn need. Read at import: a host opens no file.
 ALLOWED_NAMES = _listed(Path(__file__).parent / "allowed")
 
 
