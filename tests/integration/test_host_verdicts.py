@@ -308,7 +308,7 @@ def array() -> bytes:
         (png(), "not_a_model", "a PNG image"),
         (zipped("hello.txt"), "not_a_model", "a zip archive"),
         (zipped("archive/data.pkl"), "not_a_model", "PyTorch"),
-        (zipped("schema.json"), "not_a_model", "skops"),
+        (zipped("schema.json"), "load_failed", "skops cannot open"),
         (array(), "not_a_model", "NumPy array"),
         (gzip.compress(b"just some text"), "not_a_model", "no kind that is known"),
         (bytes(range(256)) * 8, "not_a_model", "no kind that is known"),

@@ -33,7 +33,6 @@ Row = (
 )  # of an output: up to four dimensions
 Buffer = bytes | bytearray | memoryview
 Kind = Literal["matrix", "columns", "arrow", "tensors"]
-MAX_ANSWER_DIMENSIONS = 4  # of what a model answers for one row, as Row has it
 Dtype = Literal["<f8", "<i8", "|b1"]
 
 

@@ -9,7 +9,7 @@ import sklearn
 
 from shared.catalog.verdict import Contents
 from workers.host.artifact import Artifact
-from workers.host.error_text import shown
+from workers.host.error_text import describe, shown
 from workers.host.rejection import Rejected, truncated
 from workers.host.runtimes import sklearn_refusals
 from workers.host.runtimes.pickles import Global
@@ -22,6 +22,7 @@ _ARRAY_FIRST = re.compile(rb"PK\x03\x04.{26}(?:\d{9,}\.np[yz]|schema\.json)", re
 _LARGEST_SCHEMA_BYTES = 128 * 1024 * 1024
 _LARGEST_BYTES = 4 * 1024 * 1024 * 1024  # of everything in it, unpacked
 _SHOWN_TYPES = 10
+_SAVE_AGAIN = "Save the fitted estimator with `skops.io.dump(model, 'model.skops')` and upload that file."
 
 _TYPE = re.compile(rb'"__class__":\s*"([^"\\]+)",\s*"__module__":\s*"([^"\\]+)"')
 _VERSION = re.compile(rb'"_sklearn_version":\s*\{[^{}]*"content":\s*"\\"(\d[\w.+]{2,20})\\""')
@@ -112,7 +113,11 @@ def _loaded(content: bytes, version: str | None) -> Any:
             warnings.simplefilter("ignore")  # of a version that differs; the verdict says so
             return skops.io.loads(content, trusted=sorted(named))
     except Exception as error:
-        raise sklearn_refusals.unreadable(error, version) from error
+        refusal = sklearn_refusals.unreadable(error, version)
+        if isinstance(refusal, Rejected) and refusal.reason.code == "load_failed":
+            what = describe(error)
+            refusal = Rejected("load_failed", f"skops cannot open the file: {what}.", _SAVE_AGAIN)
+        raise refusal from error
 
 
 def _refuse_unknown(named: set[str]) -> None:
