@@ -11,6 +11,7 @@ from workers.host.rejection import Rejected, truncated
 _BEGINNING = re.compile(rb"tree\nversion=v\d")
 _FIRST_TREE = b"\nTree=0\n"
 _END = b"\nend of trees\n"
+_OLD_END = b"\nfeature importances:"  # before version 3 of the format
 _NUMERIC = re.compile(r"\[.*\]|none")
 _SAVE_AGAIN = "Save it with `booster.save_model('model.txt')` and upload that file."
 
@@ -48,7 +49,7 @@ def read_text(content: bytes) -> LightgbmText:
     Raises:
         Rejected: it breaks off, or is no model that could be read.
     """
-    if _END not in content:
+    if _END not in content and _OLD_END not in content:
         raise truncated()
     header = _header(content)
     _measure_trees(content, header)
@@ -66,8 +67,9 @@ def read_text(content: bytes) -> LightgbmText:
 
 
 def _header(content: bytes) -> dict[str, str]:
-    end = content.find(_FIRST_TREE)
-    lines = content[: end if end >= 0 else content.find(_END)].decode(errors="replace").split("\n")
+    lines = (
+        content[: max(content.find(_FIRST_TREE), content.find(b"\n\n"))].decode(errors="replace").split("\n")
+    )
     return {name: value for name, found, value in (line.partition("=") for line in lines) if found}
 
 
@@ -79,23 +81,28 @@ def _measure_trees(content: bytes, header: dict[str, str]) -> None:
         if not size.isdigit() or not content.startswith(f"Tree={number}\n".encode(), at):
             raise _damaged(f"its tree {number}")
         at += int(size)
-    if sizes and not content.startswith(_END.strip(), at):
+    if sizes and _END in content and not content.startswith(_END.strip(), at):
         raise _damaged("what follows its trees")
 
 
 def _categorical(content: bytes, infos: list[str]) -> list[int]:
     """As the parameters name them; where they do not, the columns whose values are listed."""
-    found = re.search(rb"\n\[categorical_feature: ([\d,]+)\]\n", content[content.rfind(_END) :])
+    found = re.search(rb"\n\[categorical_feature: ([\d,]+)\]\n", _ending(content))
     if found:
         return sorted({int(number) for number in found[1].decode().split(",")})
     return [at for at, info in enumerate(infos) if not _NUMERIC.fullmatch(info)]
 
 
 def _categories(content: bytes) -> list[list[Any]]:
-    _, found, line = content[content.rfind(_END) :].rpartition(b"\npandas_categorical:")
+    _, found, line = _ending(content).rpartition(b"\npandas_categorical:")
     if not found:
         return []
     return msgspec.json.decode(line, type=list[list[Any]] | None) or []
+
+
+def _ending(content: bytes) -> bytes:
+    """What follows the trees."""
+    return content[max(content.rfind(_END), content.rfind(_OLD_END)) :]
 
 
 def _damaged(part: str) -> Rejected:

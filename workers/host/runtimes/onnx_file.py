@@ -3,6 +3,7 @@
 Numbers and wire types are those of onnx.proto3, which promises never to change them.
 """
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -29,6 +30,11 @@ _PATHS: dict[str, dict[int, str]] = {
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _NAME, _STRINGS, _INTS = 1, 9, 8  # of an attribute
+# A forest's attributes are millions of floats, whole numbers and short strings, each in a field of its own.
+_SHORT = b"|".join(re.escape(bytes([length])) + b".{%d}" % length for length in range(32))
+_NUMBERS = re.compile(
+    rb"(?:\x3d.{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f]|\x4a(?:" + _SHORT + rb")){1,4096}", re.DOTALL
+)
 _CLASSES = (b"classlabels_strings", b"classlabels_ints", b"classlabels_int64s")
 
 
@@ -81,11 +87,18 @@ def read_onnx(content: bytes) -> OnnxFile:
         if number == _IR_VERSION and isinstance(value, int):
             ir_version = value
         elif number == _OPSETS and isinstance(value, memoryview):
-            opset = dict(_fields(value))
-            opsets[bytes(opset.get(1, b"")).decode(errors="replace")] = int(opset.get(2, 0))
+            domain, version = _opset(value)
+            opsets[domain] = version
     found = _Tensors()
     found.look(model, "model", 0)
     return OnnxFile(ir_version, opsets, found.external, found.classes)
+
+
+def _opset(message: memoryview) -> tuple[str, int]:
+    fields = dict(_fields(message))
+    domain, version = fields.get(1), fields.get(2)
+    name = bytes(domain).decode(errors="replace") if isinstance(domain, memoryview) else ""
+    return name, version if isinstance(version, int) else 0
 
 
 class _Tensors:
@@ -107,7 +120,7 @@ class _Tensors:
             return
         if kind == "attribute":
             self._look_at_attribute(message)
-        for number, value in _fields(message):
+        for number, value in _fields(message, passing=_NUMBERS if kind == "attribute" else None):
             inner = _PATHS[kind].get(number)
             if inner is not None and isinstance(value, memoryview):
                 self.look(value, inner, depth + (inner == "graph"))
@@ -145,10 +158,15 @@ def _integers(attribute: memoryview) -> list[int]:
     return [number - (1 << 64) if number >> 63 else number for number in numbers]
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message: numbers as they are, all else as bytes."""
+def _fields(
+    message: memoryview, passing: re.Pattern[bytes] | None = None
+) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of a message: numbers as they are, all else as bytes; without those that are passed over."""
     at = 0
     while at < len(message):
+        if passing is not None and (passed := passing.match(message, at)):
+            at = passed.end()
+            continue
         tag, at = _varint(message, at)
         if tag & 7 == _VARINT:
             value, at = _varint(message, at)

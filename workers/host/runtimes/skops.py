@@ -3,6 +3,7 @@
 import re
 import warnings
 import zipfile
+import zlib
 from typing import Any
 
 import sklearn
@@ -81,7 +82,7 @@ def _schema(artifact: Artifact) -> bytes:
                 "Save a smaller model, and without compression: `skops.io.dump(model, 'model.skops')`.",
             )
         return archive.read(_SCHEMA)
-    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise truncated() from error
     finally:
         artifact.file.seek(0)

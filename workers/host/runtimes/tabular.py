@@ -75,6 +75,10 @@ class TabularModel:
         """Look at what the file says, then try it."""
         rows: Any
         inputs = self._inputs(None if sample is None else len(sample.columns))
+        if not inputs.columns:
+            raise Rejected(
+                "inputs_unknown", "The model takes no columns.", "Train it on at least one column."
+            )
         if inputs.layout is Layout.TENSORS:
             inputs, rows = with_examples(inputs, None), _tensors(inputs.columns)
         else:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.catalog.verdict import Contents, Library
 from workers.host.artifact import Artifact
-from workers.host.error_text import shown
+from workers.host.error_text import describe, shown
 from workers.host.rejection import Rejected
 from workers.host.runtimes import xgboost_file
 from workers.host.runtimes.boosting import classified, softmax
@@ -41,8 +42,7 @@ class XgboostRuntime:
         fmt = xgboost_file.format_of(artifact) or ""
         version = xgboost_file.version_of(artifact, fmt)
         booster, installed = _booster(artifact.file.read(), version)
-        learner = read_learner(booster)
-        categories = categories_of(booster, learner)
+        learner, categories = _described(booster)
         facts = Facts(
             format=fmt,
             estimator=f"xgboost.Booster ({learner.objective})",
@@ -117,6 +117,17 @@ def _booster(content: bytes, version: str | None) -> tuple[Any, str]:
                 f"Open it with XGBoost {version} and {_SAVE_AGAIN[0].lower()}{_SAVE_AGAIN[1:]}",
             ) from error
         raise Rejected("load_failed", f"XGBoost cannot open the file: {what}.", _SAVE_AGAIN) from error
+
+
+def _described(booster: Any) -> tuple[Learner, dict[int, list[Any]]]:
+    try:
+        learner = read_learner(booster)
+        return learner, categories_of(booster, learner)
+    except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:
+        what = describe(error)
+        raise Rejected(
+            "load_failed", f"The booster does not describe itself: {what}.", _SAVE_AGAIN
+        ) from error
 
 
 def _warnings(learner: Learner, categories: Mapping[int, Sequence[Any]]) -> list[str]:
