@@ -197,10 +197,10 @@ def test_a_file_tells_which_version_it_needs(artifact_of, tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    ("version", "needed"), [((2, 1), "2.1.0"), ((1, 7), "1.7.0"), ((0, 0), "2.1.4"), ((77, 9), "2.1.4")]
+    ("version", "told"), [((2, 1), "2.1"), ((1, 7), "1.7"), ((0, 0), None), ((77, 9), None)]
 )
 def test_the_old_binary_format_needs_a_version_that_reads_it(
-    open_model, artifact_of, tmp_path, version, needed
+    open_model, artifact_of, tmp_path, version, told
 ):
     # The beginning of a file as XGBoost 2.1.4 writes it.
     head = struct.pack("<fIiiiIII", 0.47, 3, 0, 1, 0, *version, 1).ljust(136, b"\0")
@@ -211,8 +211,9 @@ def test_the_old_binary_format_needs_a_version_that_reads_it(
     contents = XgboostRuntime().read(artifact_of(path))
     _, verdict = open_model(path)
 
-    assert (contents.format, contents.needs) == ("xgboost-binary", {"xgboost": needed})
+    assert (contents.format, contents.needs) == ("xgboost-binary", {"xgboost": "2.1.4"})
     assert (verdict.reason.code, "save_model" in verdict.reason.remedy) == ("version_mismatch", True)
+    assert f"XGBoost {told or 'before 1.0'}," in verdict.reason.message
 
 
 @pytest.mark.parametrize("form", ["json", "ubj"])

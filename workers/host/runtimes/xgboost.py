@@ -35,13 +35,14 @@ class XgboostRuntime:
         """The version that wrote it, and that it is whole."""
         fmt = xgboost_file.format_of(artifact) or ""
         version = xgboost_file.version_of(artifact, fmt)
-        return Contents(format=fmt, runtime=self.name, needs={"xgboost": version})
+        needed = xgboost_file.READS_BINARY if fmt == xgboost_file.BINARY else version
+        return Contents(format=fmt, runtime=self.name, needs={"xgboost": needed})
 
     def load(self, artifact: Artifact) -> TabularModel:
         """Open it, and see what it takes."""
         fmt = xgboost_file.format_of(artifact) or ""
         version = xgboost_file.version_of(artifact, fmt)
-        booster, installed = _booster(artifact.file.read(), version)
+        booster, installed = _booster(artifact.file.read(), fmt, version)
         learner, categories = _described(booster)
         facts = Facts(
             format=fmt,
@@ -97,7 +98,7 @@ class _Predictor:
         return scores
 
 
-def _booster(content: bytes, version: str | None) -> tuple[Any, str]:
+def _booster(content: bytes, fmt: str, version: str | None) -> tuple[Any, str]:
     """The booster, on one thread, and the version of the library that opened it.
 
     Raises:
@@ -110,11 +111,12 @@ def _booster(content: bytes, version: str | None) -> tuple[Any, str]:
         return xgboost.Booster({"nthread": 1}, model_file=bytearray(content)), installed
     except Exception as error:
         what = shown(str(error).split("\n")[0])  # a stack of C++ follows
-        if version is not None and version.split(".")[:2] != installed.split(".")[:2]:
+        if fmt == xgboost_file.BINARY or (version or installed).split(".")[:2] != installed.split(".")[:2]:
+            there = version or "before 1.0"
             raise Rejected(
                 "version_mismatch",
-                f"Saved with XGBoost {version}, the model cannot be opened with {installed}: {what}.",
-                f"Open it with XGBoost {version} and {_SAVE_AGAIN[0].lower()}{_SAVE_AGAIN[1:]}",
+                f"Saved with XGBoost {there}, it cannot be opened with {installed}: {what}.",
+                f"Open it with the version that saved it. {_SAVE_AGAIN}",
             ) from error
         raise Rejected("load_failed", f"XGBoost cannot open the file: {what}.", _SAVE_AGAIN) from error
 

@@ -7,7 +7,7 @@ from workers.host.rejection import truncated
 
 BINARY = "xgboost-binary"
 _TAIL_BYTES = 4096
-_LAST_TO_READ_BINARY = "2.1.4"  # newer ones have forgotten how
+READS_BINARY = "2.1.4"  # as does every version before 3.1; this one also goes with NumPy 2
 
 _JSON = re.compile(rb'\s*\{.*?"learner"\s*:\s*\{', re.DOTALL)
 _JSON_PART = re.compile(rb'"(?:learner_model_param|gradient_booster|feature_names)"\s*:')
@@ -34,7 +34,7 @@ def format_of(artifact: Artifact) -> str | None:
 
 
 def version_of(artifact: Artifact, fmt: str) -> str | None:
-    """The version of XGBoost to open it with, as far as the file tells.
+    """The version of XGBoost that wrote it, as far as the file tells.
 
     Raises:
         Rejected: it breaks off.
@@ -50,11 +50,11 @@ def version_of(artifact: Artifact, fmt: str) -> str | None:
     return None if found is None else ".".join(part.decode() for part in found.groups())
 
 
-def _binary_version(head: bytes) -> str:
-    """The file's own for 1.x and 2.x; those before wrote no version that could be trusted."""
+def _binary_version(head: bytes) -> str | None:
+    """Without the last part, which it does not tell; versions before 1.0 wrote none."""
     found = _BINARY.match(head)
     major, minor = (int.from_bytes(part, "little") for part in found.groups()) if found else (0, 0)
-    return f"{major}.{minor}.0" if major in (1, 2) else _LAST_TO_READ_BINARY
+    return f"{major}.{minor}" if major in (1, 2, 3) else None
 
 
 def _ubj_version(part: bytes) -> str | None:
