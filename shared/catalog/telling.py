@@ -31,7 +31,7 @@ def _what(verdict: Verdict) -> str:
 def _imports(verdict: Verdict) -> str:
     if not verdict.imports_count:
         return ""
-    counts = Counter(each.standing for each in verdict.imports)
+    counts: Counter[str] = Counter(each.standing for each in verdict.imports)
     parts = [f"{counts[standing]} {meaning}" for standing, meaning in _STANDINGS.items() if counts[standing]]
     return f"To open it takes {verdict.imports_count} imports: {', '.join(parts)}."
 

@@ -118,6 +118,15 @@ def test_a_length_that_the_model_leaves_open_is_the_samples(opens, tmp_path):
     assert matrix(host, np.array([[1.0, 1.0, 1.0]])) == [3.0]
 
 
+@pytest.mark.parametrize("name", ["mlflow_keras.zip", "mlflow_graph.zip"])
+def test_folders_of_mlflow_with_such_a_model_need_no_mlflow(opens, name):
+    host, verdict = opens(name)
+
+    assert verdict.status == "ready", verdict.reason
+    assert verdict.format == "mlflow"
+    assert matrix(host) == ANSWERS
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [

@@ -4,6 +4,7 @@ from workers.host.artifact import Artifact, not_a_model
 from workers.host.runtimes.catboost import CatboostRuntime
 from workers.host.runtimes.keras import KerasRuntime
 from workers.host.runtimes.lightgbm import LightgbmRuntime
+from workers.host.runtimes.mlflow import MlflowRuntime
 from workers.host.runtimes.onnx import OnnxRuntime
 from workers.host.runtimes.python import PythonRuntime
 from workers.host.runtimes.runtime import Runtime
@@ -13,12 +14,10 @@ from workers.host.runtimes.tensorflow import TensorflowRuntime
 from workers.host.runtimes.torch import TorchRuntime
 from workers.host.runtimes.xgboost import XgboostRuntime
 
-# In the order that they are asked: a pickle of torch.save is no pickle of an estimator.
-RUNTIMES: tuple[Runtime, ...] = (
+# Those of single files, in the order that they are asked: a pickle of torch.save is none of an estimator.
+_FILES: tuple[Runtime, ...] = (
     TorchRuntime(),
     KerasRuntime(),
-    TensorflowRuntime(),
-    PythonRuntime(),
     SklearnRuntime(),
     OnnxRuntime(),
     XgboostRuntime(),
@@ -26,6 +25,7 @@ RUNTIMES: tuple[Runtime, ...] = (
     CatboostRuntime(),
     SkopsRuntime(),
 )
+RUNTIMES: tuple[Runtime, ...] = (TensorflowRuntime(), MlflowRuntime(_FILES), PythonRuntime(), *_FILES)
 
 
 def runtime_of(artifact: Artifact) -> Runtime:

@@ -1,12 +1,10 @@
 """A Python class of the author's own, in a zip archive with all that it reads."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from shared.catalog.verdict import Column, Contents, Datatype, Library
 from workers.host.artifact import Artifact
@@ -19,7 +17,8 @@ from workers.host.runtimes.own_project import (
     project_folder,
     read_project,
 )
-from workers.host.runtimes.table_model import LABEL, Declared, Outputs, TableModel
+from workers.host.runtimes.row_answers import by_name
+from workers.host.runtimes.table_model import Declared, Outputs, TableModel
 from workers.host.zipped import ZippedFolder, room
 
 _REMEDY = (
@@ -50,7 +49,7 @@ class PythonRuntime:
 
         def call(table: pd.DataFrame, columns: Sequence[Column]) -> Outputs:
             try:
-                return _by_name(instance.predict(_records(table, columns)))
+                return by_name(instance.predict(_records(table, columns)))
             except BaseException as error:
                 raise ModelError(told(error, place)) from error
 
@@ -94,41 +93,3 @@ def _plain(values: list[Any], datatype: Datatype) -> list[Any]:
     if datatype is Datatype.INT64:
         return [None if value is None else int(value) for value in present]
     return list(present)
-
-
-def _by_name(answers: Any) -> Outputs:
-    """The answers as arrays; dicts a row are several outputs, of which the first is the main one.
-
-    Raises:
-        ValueError: rows with other names than the first.
-    """
-    rows = answers.to_dict("records") if isinstance(answers, pd.DataFrame) else list(answers)
-    if not rows or not isinstance(rows[0], Mapping):
-        return {LABEL: _array(rows)}
-    names = list(rows[0])
-    if any(not isinstance(row, Mapping) or row.keys() != rows[0].keys() for row in rows):
-        raise ValueError("predict answered dicts with different keys")
-    main = LABEL if LABEL in names else names[0]
-    ordered = [main, *(name for name in names if name != main)]
-    return {LABEL if name == main else str(name): _array([row[name] for row in rows]) for name in ordered}
-
-
-def _array(values: list[Any]) -> NDArray[Any]:
-    """Numbers as such; what is mixed or missing stays as it is."""
-    if any(isinstance(value, str | bytes) or value is None for value in values):
-        return _objects(values)
-    try:
-        array = np.array([_whole(value) for value in values])
-    except ValueError:  # lists of different lengths
-        return _objects(values)
-    return array if array.dtype.kind in "fiubU" else _objects(values)
-
-
-def _whole(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, list | tuple) else value
-
-
-def _objects(values: list[Any]) -> NDArray[Any]:
-    objects = np.empty(len(values), object)
-    objects[:] = values
-    return objects
