@@ -22,18 +22,11 @@ from shared.limits.policy import Limit
 from shared.messaging.redis_pipe import RedisPipe, pack
 from shared.predictions.errors import PredictionTimeout, QueueUnreachable, RequestWithdrawn
 from shared.predictions.keys import WITHDRAWN_CHANNEL, reply_list
-from shared.predictions.wire import (
-    LARGE_ROW_BYTES,
-    MAX_ENTRY_ROWS,
-    Reply,
-    Request,
-    Withdrawn,
-    encode,
-    readable_replies,
-)
+from shared.predictions.wire import MAX_ENTRY_ROWS, Reply, Request, Withdrawn, encode, readable_replies
 
 log = structlog.get_logger()
 
+LARGE_ROW_BYTES = 64 * 1024  # a body counts as a row for each, so that entries of images stay small too
 REPLIES_AT_A_TIME = 64
 REPLY_WAIT_S = 1
 SILENCE_S = 5.0  # without an answer for so long, a connection to Redis is taken for dead

@@ -15,7 +15,6 @@ log = structlog.get_logger()
 REPLY_TO_FIELD = b"t"
 REQUEST_FIELD = b"r"
 MAX_ENTRY_ROWS = 256  # an entry is taken by one worker whole: a larger one would be shared badly
-LARGE_ROW_BYTES = 64 * 1024  # a body counts as a row for as many, so that entries of images stay small too
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
