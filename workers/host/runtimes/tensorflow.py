@@ -110,12 +110,13 @@ def array(tf: Any, value: Any) -> Any:
 def _opened(tf: Any, place: Path, version: str | None) -> TensorModel:
     loaded = tf.saved_model.load(str(place))
     function = _signature_of(loaded)
-    specs: dict[str, Any] = function.structured_input_signature[1]
-    inputs, batch = _inputs(specs, function.structured_outputs)
+    # By name: in which order a load finds them is left to chance.
+    specs = dict(sorted(function.structured_input_signature[1].items()))
+    inputs, batch = _inputs(specs, dict(sorted(function.structured_outputs.items())))
 
     def call(tensors: Tensors) -> Tensors:
         outputs = function(**constants(tf, tensors))
-        return {name: array(tf, output) for name, output in outputs.items()}
+        return {name: array(tf, output) for name, output in sorted(outputs.items())}
 
     return TensorModel(
         call,
