@@ -165,7 +165,7 @@ def contents(*requirements: str, **needs: str | None) -> Contents:
     [
         (contents("no-such-distribution-anywhere==1"), "no-such-distribution-anywhere was not found"),
         (contents("humanize==99.0"), "no version of humanize==99.0"),
-        (contents(lightgbm="0.0.1"), "lightgbm==0.0.1"),
+        (contents("lightgbm==0.0.1"), "lightgbm==0.0.1"),
         (contents(acme_models=None), "acme-models, which is not installed for a file's sake"),
         (contents("humanize==4.9.0", "humanize==4.8.0"), "humanize"),
         (contents("-r other.txt"), "option, which is not taken: -r."),
@@ -184,6 +184,14 @@ async def test_another_scikit_learn_that_cannot_be_had_is_served_by_ours_with_a_
 
     assert chosen.environment.id is None
     assert "scikit-learn 0.24.2" in chosen.warnings[0]
+
+
+async def test_another_version_of_a_library_stands_in_with_a_warning(environments):
+    chosen = await environments.environment_for(contents(scikit_learn="1.5.2", lightgbm="0.0.1"))
+
+    assert chosen.environment.packages["scikit-learn"] == "1.5.2"
+    assert Version(chosen.environment.packages["lightgbm"]) > Version("4")
+    assert "lightgbm 0.0.1" in chosen.warnings[0]
 
 
 class Sizes:

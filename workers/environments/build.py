@@ -14,7 +14,7 @@ log = structlog.get_logger()
 _GRACE_S = (
     5.0  # for those who look at an environment that is to be built anew; where it runs, it is not broken
 )
-FOREIGN_FOLDER = "requirements"  # in the environment; see workers/host/foreign.py
+FOREIGN_FOLDER = ".foreign"  # among the environment's packages; see workers/host/foreign.py
 
 
 class Builder:
@@ -71,7 +71,8 @@ class Builder:
         python = unfinished.path / "bin" / "python"
         self._add(lock.known, unfinished.path, python, watch, target=None)
         if lock.foreign:
-            self._add(lock.foreign, unfinished.path, python, watch, target=unfinished.path / FOREIGN_FOLDER)
+            (packages,) = unfinished.path.glob("lib/*/site-packages")
+            self._add(lock.foreign, unfinished.path, python, watch, target=packages / FOREIGN_FOLDER)
 
     def _add(
         self, requirements: str, folder: Path, python: Path, watch: "_Watch", *, target: Path | None

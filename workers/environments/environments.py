@@ -79,15 +79,11 @@ class Environments:
         fitting = self.own_for(contents)
         if fitting is not None:
             return fitting
-        needs, own = read_needs(contents), own_environment()
-        request = request_for(needs, own, offered_wheels(self._wheels))
+        needs = read_needs(contents)
         try:
-            environment_id, lock = await self._built(request)
+            return Chosen(await self._environment_with(needs))
         except UvFailed as failure:
-            if needs.only_base():
-                return Chosen(EnvironmentRef(packages=own.packages(needs.names)), [_instead(needs, failure)])
-            raise _unavailable(needs, failure) from failure
-        return Chosen(EnvironmentRef(id=environment_id, packages=_packages(lock, needs)))
+            return await self._nearest(needs, failure)
 
     async def get(self, environment_id: str, *, anew: bool = False) -> HeldEnvironment:
         """The environment of that id, built if it is not there, and kept until it is released.
@@ -112,6 +108,24 @@ class Environments:
     def close(self) -> None:
         """Begin no more builds."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _environment_with(self, needs: Needs) -> EnvironmentRef:
+        request = request_for(needs, own_environment(), offered_wheels(self._wheels))
+        environment_id, lock = await self._built(request)
+        return EnvironmentRef(id=environment_id, packages=_packages(lock, needs))
+
+    async def _nearest(self, needs: Needs, failure: UvFailed) -> Chosen:
+        """What comes nearest where the exact versions cannot be had, with a warning."""
+        if needs.only_base():
+            packages = own_environment().packages(needs.names)
+            return Chosen(EnvironmentRef(packages=packages), [_instead(needs, failure)])
+        looser = needs.looser()
+        if looser is None:
+            raise _unavailable(needs, failure) from failure
+        try:
+            return Chosen(await self._environment_with(looser), [_instead(needs, failure)])
+        except UvFailed:
+            raise _unavailable(needs, failure) from failure
 
     async def _built(self, request: EnvironmentRequest) -> tuple[str, EnvironmentLock]:
         """As it was resolved before, here or by another worker; anew where that can no longer be built."""
@@ -199,6 +213,6 @@ def _unavailable(needs: Needs, failure: UvFailed) -> EnvironmentUnavailable:
 
 def _instead(needs: Needs, failure: UvFailed) -> str:
     return (
-        f"Made with {needs.told()}, of which no environment can be had here ({failure}); it runs on the"
-        " platform's own versions, and may answer otherwise than where it was trained."
+        f"Made with {needs.told()}, which cannot be had here ({failure}); it runs on the versions that"
+        " `environment` names, and may answer otherwise than where it was trained."
     )

@@ -19,6 +19,7 @@ from typing import Self
 
 _LOOK_PAUSE_S = 0.1
 _ID_CHARACTERS = 32
+_MARK = "distributions.1"  # what is in it, written last; another number when what is built changes
 
 
 class HeldEnvironment:
@@ -116,7 +117,7 @@ class EnvironmentFolder:
         """As far as a look tells: its Python is there, and every distribution that was installed."""
         folder = self.path / environment_id
         with contextlib.suppress(OSError):
-            wanted = (folder / "distributions").read_text().split("\n")
+            wanted = (folder / _MARK).read_text().split("\n")
             return os.access(folder / "bin" / "python", os.X_OK) and all(
                 (folder / name / "METADATA").is_file() for name in wanted
             )
@@ -141,7 +142,7 @@ class Unfinished:
     def finish(self) -> None:
         """Note what is in it, and let it be seen."""
         found = sorted(str(path.relative_to(self.path)) for path in self.path.glob("**/*.dist-info"))
-        (self.path / "distributions").write_text("\n".join(found))
+        (self.path / _MARK).write_text("\n".join(found))
         self.path.rename(self._final)
 
     def __enter__(self) -> Self:

@@ -25,7 +25,7 @@ _OPTIONS = (
     "--no-emit-find-links",
 )
 _PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
-_TORCH = ("torch", "torchvision")
+_TORCH = canonicalize_name("torch")
 
 
 class EnvironmentLock(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,9 @@ def resolve(
     Raises:
         UvFailed: there are none, or the index cannot be reached.
     """
-    compiler = _Compiler(uv, offered, timeout_s)
+    compiler = _Compiler(
+        uv, torch_index=not uv.leads_elsewhere and not _has_torch(request, offered), timeout_s=timeout_s
+    )
     everything = _mended(
         compiler, request, compiler.compile([*request.known, *request.foreign], request.limits)
     )
@@ -73,6 +75,12 @@ def resolve(
     pins = [f"{name}=={version}" for name, version in _versions(everything).items()]
     ours = compiler.compile(request.known, pins)
     return EnvironmentLock(known=ours, foreign=_without(everything, _versions(ours)))
+
+
+def _has_torch(request: EnvironmentRequest, offered: Mapping[NormalizedName, Version]) -> bool:
+    """Whether the operator's folder has a wheel of PyTorch that will do."""
+    asked = [found for found in map(Requirement, request.known) if canonicalize_name(found.name) == _TORCH]
+    return _TORCH in offered and all(found.specifier.contains(offered[_TORCH]) for found in asked)
 
 
 def _mended(compiler: "_Compiler", request: EnvironmentRequest, resolved: str) -> str:
@@ -91,11 +99,10 @@ def _mended(compiler: "_Compiler", request: EnvironmentRequest, resolved: str) -
 class _Compiler:
     """Calls `uv pip compile`."""
 
-    def __init__(self, uv: Uv, offered: Mapping[NormalizedName, Version], timeout_s: float) -> None:
+    def __init__(self, uv: Uv, *, torch_index: bool, timeout_s: float) -> None:
+        """Args: torch_index: take PyTorch from its makers' index of builds for CPUs."""
         self._uv, self._timeout_s = uv, timeout_s
-        self._options = list(_OPTIONS)
-        if not uv.leads_elsewhere and "torch" not in offered:
-            self._options += ["--torch-backend", "cpu"]  # concerns torch and what goes with it alone
+        self._options = [*_OPTIONS, *(("--torch-backend", "cpu") if torch_index else ())]
 
     def compile(self, requirements: list[str], limits: list[str]) -> str:
         """A requirements file with exact versions and hashes."""

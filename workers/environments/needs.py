@@ -45,6 +45,11 @@ class Needs(msgspec.Struct, frozen=True):
             named.append(f"{len(self.requirements)} listed requirements")
         return " and ".join(named)
 
+    def looser(self) -> "Needs | None":
+        """The same with any version of what is not in every environment; None where none was told."""
+        loose = {name: version if name in known.BASE else None for name, version in self.versions.items()}
+        return None if self.requirements or loose == self.versions else Needs(loose, [])
+
     def only_base(self) -> bool:
         """Whether all that it needs are other versions of what every environment has."""
         return not self.requirements and all(name in known.BASE for name in self.versions)

@@ -1,9 +1,10 @@
 """Libraries that only a model's owner vouches for."""
 
 import sys
+import sysconfig
 from pathlib import Path
 
-_FOLDER = "requirements"  # in the environment, beside what its template imports
+_FOLDER = ".foreign"  # among the packages of an environment, where no import finds it by itself
 
 
 def open_foreign_libraries() -> None:
@@ -13,6 +14,6 @@ def open_foreign_libraries() -> None:
     Added at the end, so that nothing in it stands in for a library that the platform knows; `.pth` files in
     it are not looked at.
     """
-    folder = Path(sys.prefix, _FOLDER)
+    folder = Path(sysconfig.get_path("purelib"), _FOLDER)
     if folder.is_dir():
         sys.path.append(str(folder))

@@ -11,6 +11,8 @@ import warnings
 
 from workers.host.threads import thread_pools
 
+# Each where it is installed: engines, without which models stay native; and, in environments that have them,
+# boosters, whose imports start no thread.
 _MAY_BE_MISSING = (
     "onnxruntime",
     "onnx",
@@ -19,6 +21,8 @@ _MAY_BE_MISSING = (
     "treelite.gtil",
     "treelite.frontend",
     "skops.io",
+    "lightgbm",
+    "xgboost",
 )
 _NEVER = (
     "sklearn.conftest",
@@ -40,7 +44,7 @@ def import_model_libraries() -> None:
         for name in _public_modules("sklearn"):
             importlib.import_module(name)
         for name in _MAY_BE_MISSING:
-            with contextlib.suppress(ImportError):  # without an engine models stay native
+            with contextlib.suppress(ImportError, OSError):
                 importlib.import_module(name)
         _look_at_thread_pools()
         _rehearse()
