@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import cloudpickle
 import msgspec
 import numpy as np
 import pytest
+import sklearn
 from packaging.version import Version
+from sklearn.dummy import DummyClassifier
 
 from shared.catalog.verdict import Contents, Verdict
 from workers.environments.build import Builder
@@ -256,3 +259,25 @@ async def test_an_environment_in_which_nothing_starts_is_built_again(environment
 
     assert broken.exists()
     host.kill()
+
+
+async def test_a_worker_that_ends_in_the_midst_of_a_build_leaves_it_to_another(
+    predict_workers, uploads, tmp_path
+):
+    model = DummyClassifier(strategy="prior").fit([[0.0], [1.0]], [0, 1])
+    older = pickle.dumps(model).replace(sklearn.__version__.encode(), b"1.3.2")
+    folder = str(tmp_path / "fresh")
+    ending = await predict_workers.start(environments_dir=folder)
+    version_id = await uploads.leave("older", older)
+    await ending.wait_for_log("building environment")
+
+    ending.popen.terminate()
+    await ending.wait_until_ended(timeout_s=30)
+    waiting = await uploads.row(version_id)
+    await predict_workers.start(environments_dir=folder)
+    version = await uploads.verdict(version_id, within_s=WAIT_S)
+
+    assert waiting.status == "validating"
+    assert waiting.lease_until is None
+    assert version.verdict["environment"]["packages"]["scikit-learn"] == "1.3.2"
+    assert version.status == "ready", version.verdict

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from workers.environments.folder import EnvironmentFolder
-from workers.environments.uv import Uv, UvFailed, executable
+from workers.environments.uv import Uv, UvFailed, UvStopped, executable
 
 ID, OTHER = "a" * 32, "b" * 32
 
@@ -164,6 +164,25 @@ def test_what_watches_uv_can_end_it(uv, monkeypatch):
 
     with pytest.raises(UvFailed, match="too large"):
         uv.run("venv", "venv", timeout_s=30, watch=refuse)
+
+
+def test_a_worker_that_ends_runs_no_more(uv):
+    uv.stop()
+
+    with pytest.raises(UvStopped):
+        uv.run("venv", "venv", timeout_s=30)
+
+
+def test_who_waits_for_an_environment_can_be_stopped(folder, uv):
+    build(folder)
+    held = folder.hold(ID)
+    uv.stop()
+
+    with pytest.raises(UvStopped), folder.alone(ID, timeout_s=30, go_on=uv.go_on):
+        pass
+
+    assert held is not None
+    held.release()
 
 
 def test_uv_is_there():

@@ -45,9 +45,11 @@ class Builder:
 
     def _build(self, environment_id: str, lock: EnvironmentLock, *, anew: bool) -> None:
         try:
-            with self._folder.alone(environment_id, timeout_s=_GRACE_S if anew else self._timeout_s):
+            timeout_s = _GRACE_S if anew else self._timeout_s
+            with self._folder.alone(environment_id, timeout_s=timeout_s, go_on=self._uv.go_on):
                 if not anew and self._folder.is_whole(environment_id):
                     return
+                log.info("building environment", environment=environment_id)
                 self._folder.remove(environment_id)
                 with self._folder.unfinished(environment_id) as unfinished:
                     self._install(unfinished, lock)

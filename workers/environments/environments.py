@@ -105,8 +105,13 @@ class Environments:
                 f"The environment of the model cannot be built: {failure}.", "Try again later."
             ) from failure
 
+    def stop(self) -> None:
+        """End builds, and begin no more: who waits for one gets UvStopped."""
+        self._uv.stop()
+
     def close(self) -> None:
-        """Begin no more builds."""
+        """Let go of the threads, once builds have ended."""
+        self.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _environment_with(self, needs: Needs) -> EnvironmentRef:

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -66,8 +66,13 @@ class EnvironmentFolder:
         return None
 
     @contextlib.contextmanager
-    def alone(self, environment_id: str, *, timeout_s: float) -> Iterator[None]:
+    def alone(
+        self, environment_id: str, *, timeout_s: float, go_on: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Be the only one who builds, removes or uses it.
+
+        Args:
+            go_on: called while it waits; what it raises ends that.
 
         Raises:
             TimeoutError: others did not end in time.
@@ -76,6 +81,7 @@ class EnvironmentFolder:
         descriptor, deadline = self._open_lock(environment_id), time.monotonic() + timeout_s
         try:
             while not _locked(descriptor):
+                go_on()
                 if time.monotonic() > deadline:
                     raise TimeoutError
                 time.sleep(_LOOK_PAUSE_S)

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from shared.errors import OperatorError
+from shared.errors import OperatorError, TransientError
 
 # What an operator may set to say where packages come from; PIP_ names stand in where uv's own are not set.
 _PASSED_ON = re.compile(
@@ -41,6 +42,12 @@ class UvMissing(OperatorError):
     code = "uv_missing"
 
 
+class UvStopped(TransientError):
+    """This worker is about to end, and builds nothing more: another one will."""
+
+    code = "worker_stopping"
+
+
 class UvFailed(Exception):
     """Uv ended without success. The text is the end of what it said, without addresses and paths."""
 
@@ -60,6 +67,16 @@ class Uv:
     ) -> None:
         self.variables = _variables(environment, home)
         self._home, self._wheels, self._offline = home, wheels, offline
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End what runs, and run nothing more."""
+        self._stopping.set()
+
+    def go_on(self) -> None:
+        """Raises UvStopped: no more is to be done."""
+        if self._stopping.is_set():
+            raise UvStopped("this worker is about to end")
 
     def forget_downloads(self, *, timeout_s: float) -> None:
         """Remove what was downloaded, unless it is kept where others keep theirs."""
@@ -79,6 +96,7 @@ class Uv:
 
         Raises:
             UvFailed: it did not succeed, or not in time.
+            UvStopped: this worker is about to end.
         """
         return self.run("pip", *arguments, *self._sources(), timeout_s=timeout_s, watch=watch)
 
@@ -98,7 +116,7 @@ class Uv:
             with contextlib.suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
             try:
-                status = _wait(process, timeout_s, watch)
+                status = self._wait(process, timeout_s, watch)
             finally:
                 _end(process)
             if status != 0:
@@ -106,6 +124,18 @@ class Uv:
                 raise UvFailed(_told(errors.read()))
             output.seek(0)
             return output.read().decode()
+
+    def _wait(self, process: "subprocess.Popen[bytes]", timeout_s: float, watch: Callable[[], None]) -> int:
+        deadline, look_at = time.monotonic() + timeout_s, time.monotonic() + _WATCH_PAUSE_S
+        while True:
+            self.go_on()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_LOOK_PAUSE_S)
+            if time.monotonic() > deadline:
+                raise UvFailed(f"it took longer than {timeout_s:g} s")
+            if time.monotonic() > look_at:
+                watch()
+                look_at = time.monotonic() + _WATCH_PAUSE_S
 
     def _sources(self) -> list[str]:
         links = ["--find-links", str(self._wheels)] if self._wheels is not None else []
@@ -138,18 +168,6 @@ def _variables(environment: Mapping[str, str], home: Path) -> dict[str, str]:
             "LC_ALL": "C.UTF-8",
         }
     )
-
-
-def _wait(process: "subprocess.Popen[bytes]", timeout_s: float, watch: Callable[[], None]) -> int:
-    deadline, look_at = time.monotonic() + timeout_s, time.monotonic() + _WATCH_PAUSE_S
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(_LOOK_PAUSE_S)
-        if time.monotonic() > deadline:
-            raise UvFailed(f"it took longer than {timeout_s:g} s")
-        if time.monotonic() > look_at:
-            watch()
-            look_at = time.monotonic() + _WATCH_PAUSE_S
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

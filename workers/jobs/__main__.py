@@ -41,12 +41,17 @@ def main() -> None:
         stopping=threading.Event(),
     )
     declare_actors(broker, context)
+
+    def stop() -> None:
+        templates.environments.stop()
+        context.stopping.set()
+
     with publishing_metrics(settings.redis_url, "batch"):
         run_worker(
             broker,
             JOBS_QUEUE,
             threads=settings.job_threads,
-            on_stop=context.stopping.set,
+            on_stop=stop,
             close=context.database.close,
         )
     templates.close()

@@ -107,6 +107,7 @@ class Supervisor:
         self._withdrawn.start()
         log.info("predict worker ready", worker_id=self.worker_id)
         await stop.wait()
+        self._templates.environments.stop()
         await end_tasks(*duties)
         await self._news.close()
         await self._withdrawn.close()

@@ -26,6 +26,7 @@ from shared.catalog.verdict import Contents, Verdict
 from shared.database.engine import Database
 from shared.settings import Settings
 from workers.environments.environments import Chosen
+from workers.environments.uv import UvStopped
 from workers.hosting.ending import rejection_of
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.templates import Templates
@@ -99,6 +100,9 @@ class Validation:
 
         try:
             return await host.validate(choose)
+        except UvStopped:
+            await self._give_back(claim.artifact.version_id)
+            return None
         except (HostDied, HostTimedOut) as death:
             if isinstance(death, HostDied) and claim.attempt < VALIDATION_ATTEMPTS:
                 await self._give_back(claim.artifact.version_id)
