@@ -29,5 +29,5 @@ def shown(text: str) -> str:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001  a model's own error class may do anything
+    except BaseException:  # noqa: BLE001  a model's own error class may do anything, even exit
         return ""
