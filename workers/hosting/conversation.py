@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import cast
 
+from msgspec.json import encode as encode_json
+
 from shared.catalog.verdict import Contents, Engine, Reason, Signature, Verdict
 from workers.host import protocol
 from workers.host.error_text import shown
@@ -32,6 +34,7 @@ from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import ModelFailed
 
 _VERDICT_BYTES = 4 * 1024 * 1024  # some fifty thousand columns
+_NUL = rb"\u0000"
 _MOST_ROOM_BYTES = 1024**3  # that is made for a reply; what a verdict says of its size may be made up
 
 Outcome = Contents | Reason | Verdict | Engine | Prediction | ModelFailed | Attempted
@@ -174,6 +177,8 @@ class Conversation:
         answer = decoded(message)
         if answer.id != asked.id:
             raise BadFrame("an answer to another question")
+        if not isinstance(answer, Failed | Predicted) and _NUL in encode_json(answer):
+            raise BadFrame("an answer with a character that PostgreSQL cannot store")
         match answer:
             case Failed():
                 return ModelFailed(shown(answer.message))
