@@ -35,7 +35,7 @@ def gadgets(planted: SimpleNamespace) -> Contents:
         "builtins_exec": ("builtins", "exec", (code,)),
         "builtins_eval": ("builtins", "eval", (f"exec({code!r})",)),
         "python_2_names": ("__builtin__", "eval", (f"exec({code!r})",)),
-        "timeit": ("timeit", "timeit", (code, "pass", None, 1)),
+        "timeit": ("timeit", "timeit", ("pass", code)),
         "cprofile": ("cProfile", "run", (code,)),
         "profile": ("profile", "run", (code,)),
         "pdb": ("pdb", "run", (code,)),
@@ -87,8 +87,8 @@ def places(planted: SimpleNamespace) -> Contents:
         "protocol_0": _dumped(evil, 0),
         "compressed": zlib.compress(hidden),
         "by_a_stack_global_of_memo": _dumped([evil, evil]),
-        "by_an_object_opcode": b"(cbuiltins\nexec\nV" + line + b"\no.",
-        "by_an_instance_opcode": b"(V" + line + b"\nibuiltins\nexec\n.",
+        "by_an_object_opcode": b"\x80\x02(cbuiltins\nexec\nV" + line + b"\no.",
+        "by_an_instance_opcode": b"\x80\x02(V" + line + b"\nibuiltins\nexec\n.",
     }
 
 
@@ -256,14 +256,15 @@ def _dumped(value: object, protocol: int = 4) -> bytes:
 
 
 def _calling(module: str, name: str, arguments: tuple) -> bytes:
-    return _dumped(_Call(module, name, arguments))
+    old = module == "__builtin__"
+    return _dumped(_Call(module, name, arguments), 2 if old else 4)
 
 
 def _code(planted: SimpleNamespace) -> str:
     """Says that it runs, then what it gets."""
     return f"""
 print('REACHED', flush=True)
-try: print('PWNED:' + open({planted.secret_file!r}).read(), flush=True)
+try: print('PW' + 'NED:' + open({planted.secret_file!r}).read(), flush=True)
 except OSError as error: print(error, flush=True)
 try: open({planted.folder + "/" + planted.name!r}, 'w')
 except OSError as error: print(error, flush=True)

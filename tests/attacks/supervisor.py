@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -109,7 +110,7 @@ class Supervisor:
             attack.join(0.02)
         host.kill()
         told.heard += "\n" + host.link._ended().printed
-        told.left = _left_beside(known)
+        told.left = _left_beside(known) + self._left_in_folders()
         self._ask_control(told)
         self._look_around(told)
         return told
@@ -138,6 +139,17 @@ class Supervisor:
                 told.harmed.append(f"it answered {answer}")
         except Exception as error:  # noqa: BLE001  whatever it is, the other tenant would see it
             told.harmed.append(repr(error))
+
+    def _left_in_folders(self) -> list[str]:
+        """Scratch folders of hosts that are gone."""
+        deadline = time.monotonic() + LEFT_WAIT_S
+        bases = list(Path(tempfile.gettempdir()).glob(f"modelyard-hosts-{os.getpid()}-*"))
+        while time.monotonic() < deadline:
+            left = [path for base in bases for path in base.iterdir() if path.name != str(self._control.pid)]
+            if not left:
+                return []
+            time.sleep(0.01)
+        return [str(path) for path in left]
 
     def _look_around(self, told: Told) -> None:
         if self._template.pid != self._template_pid:

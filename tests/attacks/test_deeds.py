@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from tests.attacks.deeds import answers, frames, kernel, network, processes, reading, resources
-from tests.attacks.deeds import slots, time_spent, verdicts, writing
+from tests.attacks.deeds import scratch, slots, time_spent, verdicts, writing
 from tests.attacks.estimator import REACHED
 
 HELPERS = {
@@ -30,7 +30,15 @@ def deeds(module: ModuleType) -> list:
 
 @pytest.mark.parametrize(
     "deed",
-    [*deeds(processes), *deeds(kernel), *deeds(network), *deeds(reading), *deeds(writing), *deeds(resources)],
+    [
+        *deeds(processes),
+        *deeds(kernel),
+        *deeds(network),
+        *deeds(reading),
+        *deeds(writing),
+        *deeds(scratch),
+        *deeds(resources),
+    ],
 )
 def test_a_model_gets_nothing_when_it_is_asked(attack, deed):
     told = attack.at_predict(deed)

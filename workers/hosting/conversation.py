@@ -14,6 +14,7 @@ from workers.host.error_text import shown
 from workers.host.protocol import (
     Accelerate,
     Accelerated,
+    Answer,
     Attempt,
     Attempted,
     BadFrame,
@@ -172,13 +173,7 @@ class Conversation:
         if not self._asked:
             raise BadFrame("an answer that nobody asked for")
         asked = self._asked.popleft()
-        if asked.slot is None and len(message) > _VERDICT_BYTES:
-            raise BadFrame("a verdict of more words than there can be")
-        answer = decoded(message)
-        if answer.id != asked.id:
-            raise BadFrame("an answer to another question")
-        if not isinstance(answer, Failed | Predicted) and _NUL in encode_json(answer):
-            raise BadFrame("an answer with a character that PostgreSQL cannot store")
+        answer = _answer_to(asked, message)
         match answer:
             case Failed():
                 return ModelFailed(shown(answer.message))
@@ -194,6 +189,17 @@ class Conversation:
             case Predicted() if asked.slot is not None:
                 return prediction_from(answer, body, asked)
         raise BadFrame("an answer of the wrong kind")
+
+
+def _answer_to(asked: Asked, message: memoryview) -> Answer:
+    if asked.slot is None and len(message) > _VERDICT_BYTES:
+        raise BadFrame("a verdict of more words than there can be")
+    answer = decoded(message)
+    if answer.id != asked.id:
+        raise BadFrame("an answer to another question")
+    if asked.slot is None and _NUL in encode_json(answer):
+        raise BadFrame("a verdict with a character that PostgreSQL cannot store")
+    return answer
 
 
 def _input_of(call: PredictCall) -> tuple[Kind, Sequence[Buffer]]:

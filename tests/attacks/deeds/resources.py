@@ -128,8 +128,8 @@ def threads(planted):
 
 
 def disk(planted):
-    """Stops at 64 MiB, in a folder of its own that goes with it."""
-    for folder in (None, "/dev/shm", planted.folder, "/var/tmp"):
+    """Stops at 64 MiB, in a file that goes with it. Its own folder is another matter."""
+    for folder in ("/tmp", "/dev/shm", planted.folder, "/var/tmp"):
         with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
             for _ in range(64):
                 file.write(bytes(MIB))

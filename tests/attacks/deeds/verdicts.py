@@ -1,6 +1,6 @@
 """Forges the verdict on itself, while it is opened: what the worker and the owner will believe."""
 
-import time
+import os
 
 import msgspec
 
@@ -33,7 +33,7 @@ def no_outputs(planted):
 
 def no_signature(planted):
     send(msgspec.msgpack.encode(["loaded", answer_to(), {"status": "ready"}]))
-    time.sleep(600)
+    os._exit(0)
 
 
 def words_of_its_own(planted):
@@ -62,4 +62,4 @@ def _judge(**claims) -> None:
     }
     verdict = {"status": "ready", "signature": signature} | claims
     send(msgspec.msgpack.encode(["loaded", answer_to(), verdict]))
-    time.sleep(600)
+    os._exit(0)
