@@ -154,6 +154,15 @@ def test_a_file_tells_its_version_and_breaks_off_where_it_does(catboost, opened,
     assert refused.value.reason.code == "truncated_file"
 
 
+def test_a_host_without_the_library_says_what_is_missing(open_model, catboost, tmp_path):
+    catboost.CatBoostRegressor(**SMALL).fit(X, Y).save_model(tmp_path / "model")
+
+    _, verdict = open_model(tmp_path / "model")
+
+    assert (verdict.runtime, verdict.reason.code) == ("catboost", "library_missing")
+    assert "'catboost'" in verdict.reason.message
+
+
 @pytest.mark.usefixtures("catboost")
 @pytest.mark.parametrize(
     "content",

@@ -12,6 +12,7 @@ from shared.catalog.verdict import Column, Contents, Datatype, Layout, Library
 from workers.host.artifact import Artifact
 from workers.host.error_text import describe, shown
 from workers.host.rejection import Rejected, truncated
+from workers.host.runtimes.library import library
 from workers.host.runtimes.tabular import Answers, Facts, Inputs, TabularModel, numbered
 
 _MAGIC = b"CBM1"
@@ -100,8 +101,7 @@ def _model(content: bytes) -> _Model:
     Raises:
         Rejected: it cannot be opened.
     """
-    import catboost  # noqa: PLC0415  only in environments that have it
-
+    catboost = library("catboost")
     try:
         opened = catboost.CatBoost().load_model(blob=content)
         loss = _loss(dict(opened.get_metadata()))

@@ -11,6 +11,7 @@ from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.runtimes.boosting import classified
 from workers.host.runtimes.categories import CategoryCodes, booster_inputs
+from workers.host.runtimes.library import library
 from workers.host.runtimes.lightgbm_text import LightgbmText, is_lightgbm, read_text
 from workers.host.runtimes.tabular import Answers, Facts, TabularModel
 
@@ -84,8 +85,7 @@ def _placed(text: LightgbmText) -> dict[int, list[Any]]:
 
 
 def _booster(text: str) -> tuple[Any, str]:
-    import lightgbm  # noqa: PLC0415  only in environments that have it
-
+    lightgbm = library("lightgbm")
     try:
         return lightgbm.Booster(model_str=text), lightgbm.__version__
     except Exception as error:

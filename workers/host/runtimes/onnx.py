@@ -9,6 +9,7 @@ from workers.host.artifact import Artifact
 from workers.host.error_text import describe
 from workers.host.rejection import Rejected, truncated
 from workers.host.rows import row_count
+from workers.host.runtimes.library import library
 from workers.host.runtimes.onnx_file import Broken, OnnxFile, looks_like_onnx, read_onnx
 from workers.host.runtimes.onnx_inputs import GraphInput, columns_of, feeder, graph_inputs
 from workers.host.runtimes.onnx_outputs import are_probabilities, as_array, joined, roles_of
@@ -138,8 +139,7 @@ def _session(content: bytes, file: OnnxFile) -> tuple[Any, str]:
     Raises:
         Rejected: it cannot build the graph.
     """
-    import onnxruntime  # noqa: PLC0415  other environments have none; the template has imported it in ours
-
+    onnxruntime = library("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False

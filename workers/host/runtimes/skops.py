@@ -13,6 +13,7 @@ from workers.host.artifact import Artifact
 from workers.host.error_text import describe, shown
 from workers.host.rejection import Rejected, truncated
 from workers.host.runtimes import sklearn_refusals
+from workers.host.runtimes.library import library
 from workers.host.runtimes.pickles import Global
 from workers.host.runtimes.sklearn import SklearnModel, model_of
 from workers.host.runtimes.skops_types import TRUSTED
@@ -105,14 +106,13 @@ def _types(schema: bytes) -> set[Global]:
 
 
 def _loaded(content: bytes, version: str | None) -> Any:
-    import skops.io  # noqa: PLC0415  environments of other versions may be without
-
+    io = library("skops.io")
     try:
-        named = set(skops.io.get_untrusted_types(data=content))
+        named = set(io.get_untrusted_types(data=content))
         _refuse_unknown(named)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a version that differs; the verdict says so
-            return skops.io.loads(content, trusted=sorted(named))
+            return io.loads(content, trusted=sorted(named))
     except Exception as error:
         refusal = sklearn_refusals.unreadable(error, version)
         if isinstance(refusal, Rejected) and refusal.reason.code == "load_failed":

@@ -14,6 +14,7 @@ from workers.host.rejection import Rejected
 from workers.host.runtimes import xgboost_file
 from workers.host.runtimes.boosting import classified, softmax
 from workers.host.runtimes.categories import CategoryCodes, booster_inputs
+from workers.host.runtimes.library import library
 from workers.host.runtimes.tabular import Answers, Facts, TabularModel
 from workers.host.runtimes.xgboost_learner import Learner, categories_of, read_learner
 
@@ -91,9 +92,7 @@ class _Predictor:
 
     def _scores_of_linear(self, matrix: NDArray[np.float64], *, margin: bool) -> NDArray[Any]:
         """The one that takes no array."""
-        import xgboost  # noqa: PLC0415  loaded by now
-
-        rows = xgboost.DMatrix(matrix, nthread=1)
+        rows = library("xgboost").DMatrix(matrix, nthread=1)
         scores: NDArray[Any] = self._booster.predict(rows, output_margin=margin, validate_features=False)
         return scores
 
@@ -104,8 +103,7 @@ def _booster(content: bytes, fmt: str, version: str | None) -> tuple[Any, str]:
     Raises:
         Rejected: it cannot be opened.
     """
-    import xgboost  # noqa: PLC0415  only in environments that have it
-
+    xgboost = library("xgboost")
     installed: str = xgboost.__version__
     try:
         return xgboost.Booster({"nthread": 1}, model_file=bytearray(content)), installed
