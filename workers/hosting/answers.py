@@ -47,6 +47,8 @@ def prediction_from(answer: Predicted, body: memoryview, asked: Asked) -> Predic
     Raises:
         BadFrame: outputs that were not asked for, too few rows, numbers that lie outside their place.
     """
+    if answer.compute_ns < 0:
+        raise BadFrame("an answer that took less than no time")
     outputs: dict[str, list[Any] | NDArray[np.generic]] = {}
     outputs.update(answer.values)
     for array in answer.arrays:
