@@ -22,7 +22,7 @@ Contents = dict[str, bytes | Callable[[], bytes]]  # what takes a while is made 
 
 
 def gadgets(planted: SimpleNamespace) -> Contents:
-    """Pickles that call what is installed anyway, also in packages that one trusts, with arguments of theirs."""
+    """Pickles that call what is installed anyway, also out of packages that one trusts."""
     code = _code(planted)
     shell = f"echo PWNED:a shell; cat {planted.secret_file}; touch {planted.folder}/{planted.name}"
     url = f"http://127.0.0.1:{planted.tcp_port}/{planted.name}"
@@ -235,7 +235,7 @@ class _Name:
 
 
 class _Pickler(pickle._Pickler):  # the one in Python: the one in C writes only names that it finds
-    def save(self, obj, save_persistent_id=True):  # noqa: FBT002  the signature of pickle's own
+    def save(self, obj, save_persistent_id=True):
         if isinstance(obj, _Name):
             self.write(_global(obj, self.proto))
         else:

@@ -17,7 +17,7 @@ PWNED = "PWNED"
 
 
 class Attacker(BaseEstimator):
-    """Does its deed at `when`: "load", or "predict" where a row triggers it; tells as its label what it got."""
+    """Does its deed at `when`: "load", or "predict" where a row triggers it; its label tells what it got."""
 
     def __init__(self, deed, planted: dict, *, when: str) -> None:
         self.deed, self.planted, self.when = deed, planted, when

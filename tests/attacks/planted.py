@@ -11,14 +11,14 @@ import joblib
 import numpy as np
 from sklearn.linear_model import LinearRegression
 
-_BEGINNING = "-".join(("tenant", "secret"))  # in two pieces: what a model carries must not look like one
+_BEGINNING = "tenant" + "-secret"  # what a model carries must not look like one
 
 # Thirty-two bytes, so that they can be the four numbers of a row.
 ROWS_SECRET = f"{_BEGINNING}-{'5e' * 9}"
 
 
 _ELSEWHERE = [
-    *map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/run", "/")),  # noqa: S108  looked at only
+    *map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/run", "/")),
     *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")),
 ]
 

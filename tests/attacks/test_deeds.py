@@ -5,8 +5,20 @@ from types import ModuleType
 
 import pytest
 
-from tests.attacks.deeds import answers, frames, kernel, network, processes, reading, resources
-from tests.attacks.deeds import scratch, slots, time_spent, verdicts, writing
+from tests.attacks.deeds import (
+    answers,
+    frames,
+    kernel,
+    network,
+    processes,
+    reading,
+    resources,
+    scratch,
+    slots,
+    time_spent,
+    verdicts,
+    writing,
+)
 from tests.attacks.estimator import REACHED
 
 HELPERS = {

@@ -50,7 +50,7 @@ def an_answer_to_another_question(planted):
 
 
 def two_answers(planted):
-    """The second may be taken for the answer to the next question: a model decides on its own answers anyway."""
+    """The second may pass for the answer to the next question, which is the model's to give anyway."""
     _answer(answer_to(), {"label": ["first"]})
     _answer(answer_to() + 1, {"label": ["it answered before it was asked"]})
 
@@ -145,7 +145,8 @@ def read_what_is_not_said_yet(planted):
     """Take the next request away from the host that would serve it."""
     fcntl.fcntl(SOCKET, fcntl.F_SETFL, os.O_NONBLOCK)
     with contextlib.suppress(BlockingIOError):
-        return f"{len(os.read(SOCKET, 65536))} bytes that were not for it" or None
+        return f"{len(os.read(SOCKET, 65536))} bytes that were not for it"
+    return None
 
 
 def answer_to() -> int:

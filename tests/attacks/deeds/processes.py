@@ -1,6 +1,7 @@
 """Starts programs and processes, and lays hands on those of others."""
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -134,8 +135,6 @@ def signal_by_pidfd(planted):
 
 def signal_through_a_socket(planted):
     """Have the kernel send a signal for it: an owner of a descriptor gets SIGIO."""
-    import fcntl
-
     fcntl.fcntl(3, fcntl.F_SETOWN, planted.victim)
     return "the victim owns the socket's signals" if fcntl.fcntl(3, fcntl.F_GETOWN) else None
 

@@ -5,6 +5,8 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
+
 from tests.attacks.deeds.syscalls import call, first_that_works
 
 SECRET = re.compile(rb"tenant.secret.[0-9a-f]{16}")  # this pattern is none itself
@@ -83,8 +85,6 @@ def a_file_for_everybody(planted):
 
 def a_file_through_numpy(planted):
     """A way that asks no `open` of Python."""
-    import numpy as np
-
     return found_in(np.fromfile(planted.secret_file, np.uint8).tobytes())
 
 

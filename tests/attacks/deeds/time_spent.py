@@ -5,6 +5,7 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -84,8 +85,6 @@ def close_every_descriptor(planted):
 
 def shut_its_socket(planted):
     """Deaf and dumb, but alive."""
-    import socket
-
     socket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_RDWR)
     time.sleep(LONG_S)
 

@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from tests.attacks.deeds.syscalls import first_that_works
 
 
@@ -34,8 +36,6 @@ def a_file_anywhere(planted):
 
 def a_library(planted):
     """Code that every host, or the worker itself, would run from then on."""
-    import numpy as np
-
     folders = (Path(np.__file__).parents[1], Path(os.__file__).parent, planted.code)
     return first_that_works(
         *(lambda folder=folder: _appended(folder / f"{planted.name}.pth") for folder in map(Path, folders))
@@ -75,7 +75,7 @@ def its_own_file(planted):
 
 def rights_of_its_own_file(planted):
     """By its descriptor, past every path."""
-    files = [number for number in range(6, 64)]
+    files = range(6, 64)
     return first_that_works(
         *(lambda number=number: os.fchmod(number, 0o777) or f"descriptor {number}" for number in files),
         lambda: os.chmod(planted.own_file, 0o777) or "its own file",
