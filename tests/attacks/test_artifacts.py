@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.attacks import artifacts
-from tests.attacks.artifacts import archives, bombs, gadgets, places, texts
+from tests.attacks.archives import archives, onnx_graphs, texts
+from tests.attacks.artifacts import bombs, gadgets, places
 from tests.attacks.estimator import REACHED
 
 LOAD_S = 5.0  # what takes longer is ended, and has not been reached by anybody else
@@ -64,7 +64,7 @@ def test_a_text_with_impossible_sizes_is_refused(attack, name):
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_graph_reaches_nothing_and_takes_no_more_than_its_share(attack, name):
-    told = opened(attack, artifacts.onnx_graphs, name)
+    told = opened(attack, onnx_graphs, name)
 
     assert told.ended or "status='rejected'" in told.heard
 
