@@ -17,6 +17,7 @@ MEASUREMENTS = {
     "cache": "repeated traffic with the cache and without",
     "statistics": "what counting costs",
     "engines": "compiled models beside their own library",
+    "cell": "what locking a model in costs",
     "placement": "two hundred models on a worker with room for twenty",
     "soak": "memory over a long load with new versions coming and going",
     "jobs": "a large file beside a plain loop",

@@ -19,6 +19,7 @@ def told() -> set[str]:
         "api.http_metrics",
         "shared.analytics.recorder",
         "shared.limits.limiter",
+        "workers.hosting.telling",
         "workers.predict.metrics",
     ):
         importlib.import_module(module)
