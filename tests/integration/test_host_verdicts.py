@@ -301,8 +301,8 @@ def array() -> bytes:
     ("content", "code", "says"),
     [
         (b"", "empty_file", "empty"),
-        (b"sepal_length,species\n5.1,setosa\n", "not_a_model", "plain text"),
-        (b"x0,x1\n1,2\n", "not_a_model", "plain text"),  # begins as zlib might
+        (b"sepal_length,species\n5.1,setosa\n", "not_a_model", "a table in CSV"),
+        (b"x0,x1\n1,2\n", "not_a_model", "a table in CSV"),  # begins as zlib might
         (json.dumps({"weights": [1, 2]}).encode(), "not_a_model", "JSON"),
         (b"<!DOCTYPE html><html></html>", "not_a_model", "HTML"),
         (png(), "not_a_model", "a PNG image"),
@@ -310,7 +310,7 @@ def array() -> bytes:
         (zipped("archive/data.pkl"), "not_a_model", "PyTorch"),
         (zipped("schema.json"), "load_failed", "skops cannot open"),
         (array(), "not_a_model", "NumPy array"),
-        (gzip.compress(b"just some text"), "not_a_model", "no kind that is known"),
+        (gzip.compress(b"just some text"), "not_a_model", "plain text, compressed with gzip"),
         (bytes(range(256)) * 8, "not_a_model", "no kind that is known"),
         (b"\x04\x22\x4d\x18" + bytes(50), "compression_unknown", "lz4"),
         (b"\x80\x04\x95", "truncated_file", "breaks off"),

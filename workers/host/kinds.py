@@ -59,7 +59,7 @@ _TEXTS = (
     (r"[{\[]", "JSON text"),
     (r"version https://git-lfs", "a pointer of Git LFS, not the file that it stands for"),
     (r"(#[^\n]*\n|\s)*(import|from) \w+", "Python code"),
-    (r"[^\n,]+(,[^\n,]+)+\n", "a table in CSV"),
+    (r"[^\n,]+(,[^\n,]*)+\n[^\n,]*(,[^\n,]*)+", "a table in CSV"),
 )
 _UNPACKERS: tuple[tuple[bytes, str, Callable[[bytes], bytes]], ...] = (
     (b"\x1f\x8b", "gzip", lambda head: zlib.decompressobj(31).decompress(head, _UNPACKED_BYTES)),
