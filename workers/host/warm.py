@@ -6,6 +6,8 @@ Imports only: no parallel region may run here, since the threads of one do not s
 import contextlib
 import gc
 import importlib
+import importlib.util
+import os
 import pkgutil
 import warnings
 
@@ -24,6 +26,15 @@ _MAY_BE_MISSING = (
     "lightgbm",
     "xgboost",
 )
+# Of environments that have them. Keras looks for its settings in a home that a host has not.
+_FRAMEWORKS = ("torch", "torch.export.pt2_archive", "tensorflow", "keras")
+_FRAMEWORK_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "CUDA_VISIBLE_DEVICES": "",
+    "KERAS_BACKEND": "tensorflow",
+    "KERAS_HOME": "/nonexistent/keras",
+}
 _NEVER = (
     "sklearn.conftest",
     "sklearn.datasets",
@@ -46,10 +57,21 @@ def import_model_libraries() -> None:
         for name in _MAY_BE_MISSING:
             with contextlib.suppress(ImportError, OSError):
                 importlib.import_module(name)
+        _import_frameworks()
         _look_at_thread_pools()
         _rehearse()
     gc.collect()
     gc.freeze()  # what is imported is never collected, so that its pages stay shared
+
+
+def _import_frameworks() -> None:
+    """Import what an environment was made for. None of these starts a thread before it computes."""
+    present = [name for name in _FRAMEWORKS if importlib.util.find_spec(name.split(".")[0]) is not None]
+    if present:
+        os.environ.update(_FRAMEWORK_ENVIRONMENT)
+    for name in present:
+        with contextlib.suppress(ImportError):  # an older one, which has not all of it
+            importlib.import_module(name)
 
 
 def _public_modules(package: str) -> list[str]:
