@@ -1,6 +1,7 @@
 """What a host has, and what it has not."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,10 @@ import psutil
 import pytest
 from sklearn.neighbors import KNeighborsRegressor
 
-from tests.fixtures import misbehaving
+from tests.fixtures import misbehaving, running
 from tests.fixtures.models import load
 from workers.hosting.call import PredictCall
-from workers.hosting.errors import ModelFailed
+from workers.hosting.errors import HostDied, ModelFailed
 
 MIB = 1024 * 1024
 
@@ -116,3 +117,44 @@ def test_a_large_model_shows_in_the_memory_of_its_host(host_template, training, 
     assert host.memory_bytes() > 35 * MIB
     host.kill()
     assert host.memory_bytes() == 0
+
+
+# Looks through the heap for what begins like a secret: from where an object lies down to where memory ends.
+LOOKS_THROUGH_ITS_HEAP = r"""
+import ctypes, os, re
+libc = ctypes.CDLL(None)
+libc.sbrk.restype = ctypes.c_void_p
+end = libc.sbrk(0)
+start = end & ~4095
+while libc.write(1, ctypes.c_void_p(start - 4096), 1) == 1:
+    start -= 4096
+told = f"{end - start} bytes: {re.findall(rb'secret.[0-9a-f]{32}', ctypes.string_at(start, end - start))}"
+"""
+
+
+def test_what_a_model_prints_is_not_in_the_memory_of_the_next(host_template, tmp_path):
+    token = os.urandom(16).hex()
+    printing = running.saved(f"import os; print('secret-' + '{token}'); os._exit(3)", tmp_path / "printing.pkl")
+    looking = running.saved(LOOKS_THROUGH_ITS_HEAP, tmp_path / "looking.pkl")
+
+    for _ in range(8):
+        with pytest.raises(HostDied) as death:
+            ask(host_template, printing)
+        assert token in death.value.printed
+    with pytest.raises(ModelFailed) as looked:
+        ask(host_template, looking)
+
+    size, found = re.search(r"(\d+) bytes: (.*)", str(looked.value)).groups()
+    assert int(size) > MIB
+    assert found == "[]"
+
+
+def ask(host_template, path: Path) -> None:
+    """Have a model in a host of its own do what it was made for."""
+    host = host_template.spawn()
+    try:
+        load(host, path)
+        host.submit(PredictCall(rows=1, matrix=[np.array([[running.NOW]]).tobytes()]))
+        host.receive(timeout_s=30)
+    finally:
+        host.kill()

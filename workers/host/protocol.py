@@ -198,10 +198,9 @@ class AskEnd(msgspec.Struct, frozen=True, array_like=True, tag="ask_end"):
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
-    """How a host ended: its wait status, and the last that the model printed."""
+    """How a host ended. A message of its own follows: a newline, then the last that the model printed."""
 
     status: int | None  # None: it runs, or nobody knows
-    printed: str
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):

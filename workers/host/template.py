@@ -23,6 +23,7 @@ import numpy as np
 from workers.host import serve, warm
 from workers.host.cell import door, kernel, scratch, walls
 from workers.host.cell.walls import Walls
+from workers.host.printed import Printed
 from workers.host.protocol import (
     SLOTS,
     AskEnd,
@@ -36,11 +37,10 @@ from workers.host.protocol import (
 from workers.host.slot import Slot
 
 _REQUEST_BYTES = 4096
-_KEPT_BYTES = 16 * 1024  # of what a model prints: the end
 _KEPT_HOSTS = 256  # ended hosts that can still be asked about
 _END_WAIT_MS = 1000
+_MARK = b"\n"  # before what was printed: a message must not be empty
 _WATCH_S = 0.5  # between looks at scratch folders that nothing else bounds
-_PIPE_READ_BYTES = 64 * 1024
 
 
 class _Host:
@@ -50,17 +50,15 @@ class _Host:
         self.pid, self.memory_bytes = pid, memory_bytes
         self.pidfd = pidfd
         self.pipe = pipe
-        self.printed = b""
+        self.printed = Printed()
         self.status: int | None = None
 
     def drain(self) -> bool:
         """Take what was printed; False once nothing more can come, or nothing is there now."""
         try:
-            piece = os.read(self.pipe, _PIPE_READ_BYTES)
+            return self.printed.take(self.pipe)
         except BlockingIOError:
             return False
-        self.printed = (self.printed + piece)[-_KEPT_BYTES:]
-        return bool(piece)
 
     def reap(self) -> None:
         """Learn how it ended, take the rest of its output, and let go of it."""
@@ -103,7 +101,7 @@ class Template:
             if host.status is None and scratch.is_too_full(
                 self._cell.base, host.pid, size_bytes=host.memory_bytes
             ):
-                host.printed += b"\nit filled its scratch folder\n"
+                host.printed.add(b"\nit filled its scratch folder\n")
                 signal.pidfd_send_signal(host.pidfd, signal.SIGKILL)
 
     def _serve_request(self) -> bool:
@@ -114,7 +112,7 @@ class Template:
             case Fork(memory_bytes=memory_bytes):
                 self._fork(descriptors, memory_bytes)
             case AskEnd(host=number):
-                self._control.send(encode(self._end_of(number)))
+                self._tell_end(number)
         return True
 
     def _serve_host(self, host: _Host, descriptor: int) -> None:
@@ -145,13 +143,12 @@ class Template:
         for old in ended[:-_KEPT_HOSTS]:
             del self._hosts[old]
 
-    def _end_of(self, number: int) -> Ended:
+    def _tell_end(self, number: int) -> None:
         host = self._hosts.get(number)
-        if host is None:
-            return Ended(None, "")
-        if host.status is None and _readable(host.pidfd, _END_WAIT_MS):
+        if host is not None and host.status is None and _readable(host.pidfd, _END_WAIT_MS):
             self._reap(host)
-        return Ended(host.status, host.printed.decode(errors="replace"))
+        self._control.send(encode(Ended(host.status if host else None)))
+        self._control.sendmsg([_MARK, *(host.printed.parts() if host else ())])
 
     def _reap(self, host: _Host) -> None:
         for descriptor in (host.pidfd, host.pipe):

@@ -3,14 +3,22 @@
 import os
 import signal
 
+import msgspec
+
 from shared.catalog.verdict import Reason, Verdict
-from workers.host.protocol import Ended
 from workers.hosting.errors import HostDied, HostTimedOut
 
 _SMALLER = "Try to load it with the same libraries on your machine, or save a smaller model."
 
 
-def death_of(ended: Ended, *, fault: Exception | None) -> HostDied:
+class End(msgspec.Struct, frozen=True):
+    """How a host ended: its wait status, and the last that its model printed."""
+
+    status: int | None  # None: nobody knows
+    printed: str = ""
+
+
+def death_of(ended: End, *, fault: Exception | None) -> HostDied:
     """What to tell of a host that is gone.
 
     Args:

@@ -9,9 +9,9 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 
-from workers.host.protocol import BadFrame, Buffer, Ended
+from workers.host.protocol import BadFrame, Buffer
 from workers.hosting.conversation import Conversation, Outcome
-from workers.hosting.ending import death_of
+from workers.hosting.ending import End, death_of
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.memory import memory_bytes
 
@@ -33,7 +33,7 @@ class HostLink:
         connection: socket.socket,
         conversation: Conversation,
         *,
-        ended: Callable[[], Ended],
+        ended: Callable[[], End],
     ) -> None:
         self.pid = pid
         self.conversation = conversation

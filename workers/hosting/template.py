@@ -16,6 +16,7 @@ from workers.host.cell.layers import Layers
 from workers.host.protocol import AskEnd, Ended, Fork, Forked, Ready
 from workers.hosting.confinement import Confinement, examine
 from workers.hosting.conversation import Conversation
+from workers.hosting.ending import End
 from workers.hosting.link import HostLink
 from workers.hosting.process import HostProcess
 from workers.hosting.scratch_base import ScratchBase
@@ -24,6 +25,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _START_TIMEOUT_S = 120.0  # imports on a cold disk
 _ANSWER_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 5.0
+_PRINTED_BYTES = 64 * 1024  # more than a template keeps
 _SEND_BUFFER_BYTES = 1024 * 1024
 
 HOST_MEMORY_BYTES = 2 * 1024**3  # unless the settings say otherwise
@@ -121,16 +123,18 @@ class HostTemplate:
                 self._discard()
         raise TemplateFailed("the template process died twice while it forked a host")
 
-    def end_of(self, control: socket.socket, host: int) -> Ended:
+    def end_of(self, control: socket.socket, host: int) -> End:
         """How a host ended; knows nothing if its template is gone."""
         with self._lock:
             try:
                 control.send(protocol.encode(AskEnd(host)))
-                return cast("Ended", _receive(control, _ANSWER_TIMEOUT_S)[0])
+                ended = cast("Ended", _receive(control, _ANSWER_TIMEOUT_S)[0])
+                printed = control.recv(_PRINTED_BYTES)[1:]
+                return End(ended.status, printed.decode(errors="replace"))
             except (OSError, EOFError):
                 if control is self._control:
                     self._discard()  # an answer that comes too late would be taken for the next one
-                return Ended(None, "")
+                return End(None)
 
     def close(self) -> None:
         """End it and all its hosts."""
