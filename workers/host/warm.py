@@ -54,14 +54,22 @@ def import_model_libraries() -> None:
             importlib.import_module(name)
         for name in _public_modules("sklearn"):
             importlib.import_module(name)
-        for name in _MAY_BE_MISSING:
-            with contextlib.suppress(ImportError, OSError):
-                importlib.import_module(name)
+        _import_what_is_there()
         _import_frameworks()
         _look_at_thread_pools()
         _rehearse()
     gc.collect()
     gc.freeze()  # what is imported is never collected, so that its pages stay shared
+
+
+def _import_what_is_there() -> None:
+    """Import them, but take back what one of them (XGBoost) writes into the environment."""
+    given = set(os.environ)
+    for name in _MAY_BE_MISSING:
+        with contextlib.suppress(ImportError, OSError):
+            importlib.import_module(name)
+    for name in os.environ.keys() - given:
+        del os.environ[name]
 
 
 def _import_frameworks() -> None:
