@@ -41,8 +41,8 @@ init_module finit_module delete_module kexec_load kexec_file_load reboot swapon 
 settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname
 iopl ioperm modify_ldt vhangup lookup_dcookie fanotify_init
 """
-# What makes and moves files: for a scratch directory, behind Landlock.
-_SCRATCH = "mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 ftruncate"
+# What makes and moves files: for a scratch directory, behind Landlock. Own classes work in theirs.
+_SCRATCH = "chdir mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 ftruncate"
 
 _THREAD = 0x0001_0900  # CLONE_VM, CLONE_SIGHAND, CLONE_THREAD
 _NAMESPACES = 0x7E02_0000  # CLONE_NEW…, none of which a thread needs

@@ -22,6 +22,7 @@ preadv2 327 286
 pwritev2 328 287
 lseek 8 62
 close 3 57
+chdir 80 49
 close_range 436 436
 fstat 5 80
 stat 4 -
