@@ -63,10 +63,10 @@ def make(kind: Kind, base: str, *, size_bytes: int, owner: int) -> str:
 
 
 def use(path: str) -> None:
-    """Have libraries write their temporary files there."""
+    """Have libraries write their temporary files there, and take it for a home: MLflow must have one."""
     global _own  # noqa: PLW0603  a process has one
     _own = Path(path)
-    tempfile.tempdir = os.environ["TMPDIR"] = path
+    tempfile.tempdir = os.environ["TMPDIR"] = os.environ["HOME"] = path
 
 
 def remove(base: str, pid: int) -> None:
