@@ -1,8 +1,6 @@
 """SavedModels and Keras's files in hosts of an environment with TensorFlow. Values are worked by hand."""
 
-import platform
-import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +16,11 @@ pytestmark = pytest.mark.xdist_group("tensorflow")
 
 ROWS = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [0, 0, 0, 1]])
 ANSWERS = [[10, -1, 6], [26, -1, 14], [1, 0, 0]]
-LIGHTER = sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 @pytest.fixture(scope="module")
-def tensorflow_environment() -> Iterator[Environment]:
-    with environment_with("tensorflow-cpu" if LIGHTER else "tensorflow") as environment:
+async def tensorflow_environment() -> AsyncIterator[Environment]:
+    async with environment_with("tensorflow") as environment:
         yield environment
 
 

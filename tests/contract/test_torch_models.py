@@ -1,6 +1,6 @@
 """PyTorch's programs in hosts of an environment that has PyTorch. Expected values are worked by hand."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,8 @@ ANSWERS = [[10, -1, 6], [26, -1, 14], [1, 0, 0], [3, 1, 0], [36, 0, 18]]
 
 
 @pytest.fixture(scope="module")
-def torch_environment() -> Iterator[Environment]:
-    with environment_with("torch") as environment:
+async def torch_environment() -> AsyncIterator[Environment]:
+    async with environment_with("torch") as environment:
         yield environment
 
 
