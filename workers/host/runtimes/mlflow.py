@@ -13,6 +13,7 @@ from workers.host.rejection import Rejected
 from workers.host.rows import Rows
 from workers.host.runtimes.mlflow_folder import MlflowFolder, mlflow_folder, read_folder
 from workers.host.runtimes.mlflow_function import function_model, function_needs
+from workers.host.runtimes.mlflow_pins import told_apart
 from workers.host.runtimes.runtime import Description, LoadedModel, Runtime
 from workers.host.runtimes.tensorflow import GRAPH, TensorflowRuntime
 
@@ -65,12 +66,15 @@ class MlflowRuntime:
         """What the file inside needs, or MLflow itself; and what the requirements say."""
         said = _read(artifact)
         contents = self._contents(said)
+        needs, requirements = told_apart(
+            said.requirements, contents.needs if contents else function_needs(said)
+        )
         return Contents(
             format=_FORMAT,
             runtime=self.name,
             imports=contents.imports if contents else [],
-            needs=contents.needs if contents else function_needs(said),
-            requirements=said.requirements,
+            needs=needs,
+            requirements=requirements,
         )
 
     def load(self, artifact: Artifact) -> LoadedModel:
