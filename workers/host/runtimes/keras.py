@@ -12,7 +12,8 @@ from workers.host.artifact import Artifact
 from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
-from workers.host.runtimes.tensor_model import TensorModel, library
+from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.tensorflow import array, constants, first_of, imported, input_of
 from workers.host.runtimes.tensors import batch_of
 from workers.host.zipped import opened, room
@@ -48,8 +49,7 @@ class KerasRuntime:
         """Open it on the CPU."""
         contents = self.read(artifact)
         tf = imported()
-        import keras  # noqa: PLC0415  comes with TensorFlow
-
+        keras = library("keras")
         version = contents.needs["keras"]
         place = room() / ("model.keras" if contents.format == _ZIPPED else "model.h5")
         try:
@@ -87,7 +87,7 @@ def _opened(tf: Any, keras: Any, place: Path, contents: Contents) -> TensorModel
         batch=batch,
         format=contents.format,
         estimator=f"{type(model).__module__.partition('.')[0]}.{type(model).__name__}",
-        libraries=library("keras", contents.needs["keras"], keras) | library("tensorflow", None, tf),
+        libraries=made_with("keras", contents.needs["keras"], keras) | made_with("tensorflow", None, tf),
     )
 
 

@@ -1,9 +1,11 @@
-"""Imports the library that a family of files is opened by, which not every environment has."""
+"""The library that a family of files is opened by, which not every environment has."""
 
 import importlib
+import sys
 from typing import Any
 
-from workers.host.error_text import describe
+from shared.catalog.verdict import Library
+from workers.host.error_text import describe, shown
 from workers.host.rejection import Rejected
 
 
@@ -20,11 +22,24 @@ def library(module: str) -> Any:
         raise Rejected(
             "library_missing",
             f"The model needs the library {name!r}, which is not installed here.",
-            f"Ask the operator for {name}, or save a model that needs scikit-learn only.",
+            f"Ask the operator to let the platform build environments with {name}, or save it as ONNX.",
         ) from error
-    except ImportError as error:
+    except Exception as error:
         raise Rejected(
             "library_missing",
             f"The library {name!r} is installed here but cannot be loaded: {describe(error)}.",
             f"Ask the operator to install {name} anew.",
         ) from error
+
+
+def made_with(name: str, version: str | None, module: Any) -> dict[str, Library]:
+    """A library for the verdict, beside Python: its version in the file, and here."""
+    return {
+        "python": installed_python(),
+        name: Library(artifact=version and shown(version), installed=str(module.__version__)),
+    }
+
+
+def installed_python() -> Library:
+    """Python itself, of which few files tell the version."""
+    return Library(artifact=None, installed=".".join(map(str, sys.version_info[:3])))

@@ -1,21 +1,21 @@
 """MLflow's python_function: whatever only MLflow itself knows how to load."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from shared.catalog.verdict import Column, Library
+from shared.catalog.verdict import Column
 from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
+from workers.host.runtimes.library import library, made_with
 from workers.host.runtimes.mlflow_folder import PYFUNC, MlflowFolder
 from workers.host.runtimes.row_answers import by_name
 from workers.host.runtimes.runtime import LoadedModel
 from workers.host.runtimes.table_model import Declared, Outputs, TableModel
-from workers.host.runtimes.tensor_model import TensorModel, library
+from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.tensors import Batch
 from workers.host.zipped import room
 
@@ -44,10 +44,10 @@ def function_needs(said: MlflowFolder) -> dict[str, str | None]:
 def function_model(said: MlflowFolder) -> LoadedModel:
     """The folder, loaded by MLflow."""
     function_needs(said)
-    mlflow = _imported()
+    mlflow, pyfunc = library("mlflow"), library("mlflow.pyfunc")
     place = said.folder.unpack(room() / "mlflow")
     try:
-        function = mlflow.pyfunc.load_model(str(place), suppress_warnings=True)
+        function = pyfunc.load_model(str(place), suppress_warnings=True)
     except Exception as error:
         raise Rejected(
             "load_failed",
@@ -58,7 +58,7 @@ def function_model(said: MlflowFolder) -> LoadedModel:
     facts: dict[str, Any] = {
         "format": _FORMAT,
         "estimator": str(said.flavors[PYFUNC].get("loader_module", "mlflow.pyfunc")),
-        "libraries": library("mlflow", said.version, mlflow),
+        "libraries": made_with("mlflow", said.version, mlflow),
     }
     return _of_tensors(function, said, facts) if said.tensors else _of_tables(function, said, facts)
 
@@ -69,8 +69,6 @@ def _of_tables(function: Any, said: MlflowFolder, facts: dict[str, Any]) -> Tabl
         dtypes = {name: said.dtypes[name] for name in names if name in said.dtypes}
         return by_name(function.predict(table[names].astype(dtypes)))
 
-    python = Library(artifact=None, installed=".".join(map(str, sys.version_info[:3])))
-    facts["libraries"] = {"python": python, **facts["libraries"]}
     return TableModel(
         call, function, Declared(columns=said.columns, rows=said.example, remedy=_REMEDY), **facts
     )
@@ -88,16 +86,3 @@ def _of_tensors(function: Any, said: MlflowFolder, facts: dict[str, Any]) -> Ten
         return by_name(answer)
 
     return TensorModel(call, function, inputs, batch=Batch(), **facts)
-
-
-def _imported() -> Any:
-    try:
-        import mlflow  # noqa: PLC0415  only environments made for it have it
-        import mlflow.pyfunc  # noqa: PLC0415
-    except ImportError as error:
-        raise Rejected(
-            "library_missing",
-            "The model can only be loaded by MLflow, which is not installed here.",
-            "Ask the operator to let this platform build environments for models.",
-        ) from error
-    return mlflow

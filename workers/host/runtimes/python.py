@@ -1,13 +1,13 @@
 """A Python class of the author's own, in a zip archive with all that it reads."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from shared.catalog.verdict import Column, Contents, Datatype, Library
+from shared.catalog.verdict import Column, Contents, Datatype
 from workers.host.artifact import Artifact
+from workers.host.runtimes.library import installed_python
 from workers.host.runtimes.own_class import ModelError, made, told
 from workers.host.runtimes.own_project import (
     Project,
@@ -59,7 +59,7 @@ class PythonRuntime:
             _declared(project, instance),
             format="python",
             estimator=f"{type(instance).__module__}.{type(instance).__qualname__}",
-            libraries={"python": Library(artifact=None, installed=".".join(map(str, sys.version_info[:3])))},
+            libraries={"python": installed_python()},
         )
 
 

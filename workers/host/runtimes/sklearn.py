@@ -1,6 +1,5 @@
 """Scikit-learn, out of joblib files and pickles."""
 
-import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from workers.host.reading.pickled import format_of, pickled_contents
 from workers.host.rejection import Rejected
 from workers.host.rows import Rows
 from workers.host.runtimes import pickles, sklearn_refusals
+from workers.host.runtimes.library import installed_python
 from workers.host.runtimes.pickles import Global
 from workers.host.runtimes.runtime import Description
 from workers.host.runtimes.sklearn_columns import column_hints
@@ -171,7 +171,7 @@ def _mentions_sklearn(seen: set[Global]) -> bool:
 
 def _libraries(seen: set[Global], made_with: str | None) -> dict[str, Library]:
     libraries = {
-        "python": Library(artifact=None, installed=".".join(map(str, sys.version_info[:3]))),
+        "python": installed_python(),
         "numpy": Library(artifact=_numpy_generation(seen), installed=np.__version__),
     }
     if made_with is not None:

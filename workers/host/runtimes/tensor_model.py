@@ -1,6 +1,5 @@
 """A loaded model of tensors: its signature, found by looking and by trying, and its predictions."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from shared.catalog.verdict import Column, Datatype, Layout, Library, Output, Signature
 from workers.host.error_text import describe as describe_error
-from workers.host.error_text import shown
 from workers.host.rejection import Rejected
 from workers.host.rows import Rows, Tensors, row_count, rows_at
 from workers.host.runtimes.runtime import Description
@@ -50,7 +48,7 @@ class TensorModel:
     ) -> None:
         self.fitted = fitted
         self.format, self.estimator = format, estimator
-        self.libraries = {"python": _python(), **libraries}
+        self.libraries = libraries
         self.warnings = [*warnings, *batch.warnings]
         self._call, self._inputs, self._batch = call, inputs, batch
         self._seen: set[str] = set()  # outputs of any shape
@@ -181,12 +179,3 @@ def _probe_failed(error: Exception, *, given: bool) -> Rejected:
 def _as_integer(one: TensorInput) -> TensorInput:
     """Where the file does not say what it takes: indexes, as embeddings want them."""
     return one if one.certain else msgspec.structs.replace(one, dtype="int64", certain=True)
-
-
-def _python() -> Library:
-    return Library(artifact=None, installed=".".join(map(str, sys.version_info[:3])))
-
-
-def library(name: str, artifact: str | None, module: Any) -> dict[str, Library]:
-    """A library that the model was made with, for its verdict."""
-    return {name: Library(artifact=artifact and shown(artifact), installed=str(module.__version__))}

@@ -12,7 +12,8 @@ from workers.host.error_text import describe, shown
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
 from workers.host.runtimes import protobuf
-from workers.host.runtimes.tensor_model import TensorModel, library
+from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.tensors import Batch, TensorInput, batch_of
 from workers.host.zipped import ZippedFolder, folder_with, room
 
@@ -68,14 +69,7 @@ def imported() -> Any:
     Raises:
         Rejected: it is not there.
     """
-    try:
-        import tensorflow as tf  # noqa: PLC0415  only environments made for it have it
-    except ImportError as error:
-        raise Rejected(
-            "library_missing",
-            "The model needs TensorFlow, which is not installed here.",
-            "Ask the operator to let this platform build environments for models.",
-        ) from error
+    tf = library("tensorflow")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     return tf
@@ -125,7 +119,7 @@ def _opened(tf: Any, place: Path, version: str | None) -> TensorModel:
         batch=batch,
         format=FORMAT,
         estimator="tensorflow.SavedModel",
-        libraries=library("tensorflow", version, tf),
+        libraries=made_with("tensorflow", version, tf),
     )
 
 

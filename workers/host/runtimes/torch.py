@@ -12,7 +12,8 @@ from workers.host.artifact import Artifact
 from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
-from workers.host.runtimes.tensor_model import TensorModel, library
+from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.torch_inputs import exported_inputs, scripted_inputs
 from workers.host.zipped import ZippedFolder, opened
 
@@ -55,10 +56,7 @@ class TorchRuntime:
     def load(self, artifact: Artifact) -> TensorModel:
         """Open the program on the CPU."""
         contents = self.read(artifact)
-        try:
-            import torch  # noqa: PLC0415  only environments made for it have it
-        except ImportError as error:
-            raise _not_installed() from error
+        torch = library("torch")
         torch.set_num_threads(1)
         open_program = _exported if contents.format == _EXPORTED else _scripted
         try:
@@ -89,7 +87,7 @@ def _exported(torch: Any, artifact: Artifact, version: str | None) -> TensorMode
         batch=batch,
         format=_EXPORTED,
         estimator="torch.export.ExportedProgram",
-        libraries=library("torch", version, torch),
+        libraries=made_with("torch", version, torch),
         warnings=warnings,
     )
 
@@ -112,7 +110,7 @@ def _scripted(torch: Any, artifact: Artifact, version: str | None) -> TensorMode
         batch=batch,
         format=_SCRIPTED,
         estimator=f"torch.jit.{module.original_name}",
-        libraries=library("torch", version, torch),
+        libraries=made_with("torch", version, torch),
     )
 
 
@@ -190,14 +188,6 @@ def _exporting_version(folder: ZippedFolder) -> str | None:
     except (ValueError, AttributeError, RecursionError) as error:
         raise Rejected("load_failed", "The program in the file cannot be read.", _REMEDY) from error
     return found[0] if found else None
-
-
-def _not_installed() -> Rejected:
-    return Rejected(
-        "library_missing",
-        "The model needs PyTorch, which is not installed here.",
-        "Ask the operator to let this platform build environments for models.",
-    )
 
 
 def _unreadable(error: Exception, version: str | None, installed: str) -> Rejected:
