@@ -156,8 +156,8 @@ def test_an_error_is_told_by_the_authors_own_line(open_model, pack):
         ({"modelyard_toml": "entry = other"}, "declaration_unfit", "is not understood"),
         ({"model_py": POSTAGE, "example_json": '{"a": [1]}'}, "declaration_unfit", "is not a row"),
         ({"modelyard_toml": 'entry = "json:Model"', "json_py": ""}, "module_name_taken", "'json'"),
-        ({"model_py": POSTAGE, "requirements_txt": "-r other.txt"}, "requirements_unfit", "'-r other.txt'"),
-        ({"model_py": POSTAGE, "requirements_txt": "a @ https://a.b/c"}, "requirements_unfit", "'a @ "),
+        ({"model_py": POSTAGE, "requirements_txt": "-r other.txt"}, "requirements_invalid", "'-r other.txt'"),
+        ({"model_py": POSTAGE, "requirements_txt": "a @ https://a.b/c"}, "requirements_invalid", "'a @ "),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_told(open_model, pack, files, code, told):
@@ -197,9 +197,9 @@ def test_an_archive_that_unpacks_to_much_more_is_refused(open_model, tmp_path):
             for _ in range(300):
                 zeros.write(bytes(1 << 20))
 
-    _, verdict = open_model(tmp_path / "model.zip")
+    _, verdict = open_model(tmp_path / "model.zip", unpacked_bytes=1 << 40)
 
-    assert "unpacks to 314,57" in verdict.reason.message
+    assert verdict.reason.code == "unpacks_too_large"
 
 
 def test_an_output_keeps_the_type_that_it_had_at_upload(open_model, pack):

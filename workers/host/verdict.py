@@ -99,7 +99,7 @@ def examine(
     facts: dict[str, Any] = {}  # what is known by the time of a refusal belongs to its verdict too
     try:
         rows = None if sample is None else read_sample(sample)
-        opened = _read(Artifact(artifact, bounds=bounds), inspection)
+        opened = _read(Artifact(artifact, bounds=bounds), inspection, facts)
         model = _load(opened, facts, may_run_code=may_run_code)
         description = model.describe(rows)
     except Rejected as refusal:
@@ -124,10 +124,12 @@ def accelerate(opened: Opened) -> tuple[Engine, Opened]:
     return choice.engine, Opened(opened.verdict, opened.model, choice.model)
 
 
-def _read(artifact: Artifact, inspection: Inspection | None) -> Artifact:
+def _read(artifact: Artifact, inspection: Inspection | None, facts: dict[str, Any]) -> Artifact:
     """The artifact, which may do no more than reading it showed."""
     if inspection is None:
-        runtime_of(artifact).read(artifact)
+        runtime = runtime_of(artifact)
+        facts["runtime"] = runtime.name
+        runtime.read(artifact)
     else:
         artifact.importable = inspection.importable
     return artifact

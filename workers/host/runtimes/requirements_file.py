@@ -5,7 +5,7 @@ import re
 from workers.host.error_text import shown
 from workers.host.rejection import Rejected
 
-_MOST_LINES = 500
+_MOST_LINES = 200
 # A name, perhaps extras, versions and a marker (PEP 508); no address to install from.
 _LINE = re.compile(r"[A-Za-z0-9][\w.-]*\s*(\[[\w\s,.-]*\])?\s*(\(?[<>=!~][^;@/]*\)?)?\s*(;[^@]*)?")
 
@@ -28,7 +28,7 @@ def requirement_lines(content: bytes) -> list[str]:
 
 def _unfit(what: str) -> Rejected:
     return Rejected(
-        "requirements_unfit",
+        "requirements_invalid",
         f"`requirements.txt` has {what}.",
         "Write a library a line, with its version: `scipy==1.16.1`. Options and addresses are not taken.",
     )

@@ -2,8 +2,6 @@
 
 import re
 import warnings
-import zipfile
-import zlib
 from typing import Any
 
 import sklearn
@@ -11,18 +9,15 @@ import sklearn
 from shared.catalog.verdict import Contents
 from workers.host.artifact import Artifact
 from workers.host.error_text import describe, shown
-from workers.host.rejection import Rejected, truncated
+from workers.host.rejection import Rejected
 from workers.host.runtimes import sklearn_refusals
 from workers.host.runtimes.library import library
 from workers.host.runtimes.pickles import Global
 from workers.host.runtimes.sklearn import SklearnModel, model_of
 from workers.host.runtimes.skops_types import TRUSTED
+from workers.host.zipped import opened
 
-_ZIP = b"PK\x03\x04"
 _SCHEMA = "schema.json"
-_ARRAY_FIRST = re.compile(rb"PK\x03\x04.{26}(?:\d{9,}\.np[yz]|schema\.json)", re.DOTALL)
-_LARGEST_SCHEMA_BYTES = 128 * 1024 * 1024
-_LARGEST_BYTES = 4 * 1024 * 1024 * 1024  # of everything in it, unpacked
 _SHOWN_TYPES = 10
 _SAVE_AGAIN = "Save the fitted estimator with `skops.io.dump(model, 'model.skops')` and upload that file."
 
@@ -36,13 +31,9 @@ class SkopsRuntime:
     name = "skops"
 
     def recognises(self, artifact: Artifact) -> bool:
-        """Whether it is a zip archive with a schema in it, or the beginning of one."""
-        if not artifact.head.startswith(_ZIP):
-            return False
-        try:
-            return _SCHEMA in _archive(artifact).namelist()
-        except zipfile.BadZipFile:
-            return bool(_ARRAY_FIRST.match(artifact.head))
+        """Whether it is a zip archive with a schema in it."""
+        folder = opened(artifact)
+        return folder is not None and _SCHEMA in folder.names
 
     def read(self, artifact: Artifact) -> Contents:
         """The version of scikit-learn that wrote it."""
@@ -60,37 +51,16 @@ class SkopsRuntime:
         return model_of(loaded, "skops", _types(schema), _version(schema))
 
 
-def _archive(artifact: Artifact) -> zipfile.ZipFile:
-    artifact.file.seek(0)
-    try:
-        return zipfile.ZipFile(artifact.file)
-    finally:
-        artifact.file.seek(0)
-
-
 def _schema(artifact: Artifact) -> bytes:
     """What the file says that it holds.
 
     Raises:
-        Rejected: it breaks off, or would unpack to too much.
+        Rejected: it is damaged.
     """
-    try:
-        archive = _archive(artifact)
-        if archive.getinfo(_SCHEMA).file_size > _LARGEST_SCHEMA_BYTES or _unpacked(archive) > _LARGEST_BYTES:
-            raise Rejected(
-                "too_large_unpacked",
-                "The archive unpacks to more than a model may take.",
-                "Save a smaller model, and without compression: `skops.io.dump(model, 'model.skops')`.",
-            )
-        return archive.read(_SCHEMA)
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise truncated() from error
-    finally:
-        artifact.file.seek(0)
-
-
-def _unpacked(archive: zipfile.ZipFile) -> int:
-    return sum(part.file_size for part in archive.infolist())
+    folder = opened(artifact)
+    if folder is None:
+        raise TypeError("asked of an artifact that was not recognised")
+    return folder.read(_SCHEMA)
 
 
 def _version(schema: bytes) -> str | None:
