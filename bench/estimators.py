@@ -23,6 +23,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingRegressor,
 )
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401  to list them
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import (
     SelectFromModel,

@@ -67,11 +67,18 @@ async def test_each_process_answers_its_share_of_connections(two):
     assert await serving_processes(two) == pids
 
 
+async def answered_line(two):
+    """A connection that one of the processes has taken, and does not merely wait for it."""
+    line = await two.connect()
+    assert (await line.ask(two.post("nap", {"input": row(0)}))).status == 200
+    return line
+
+
 async def test_one_that_is_killed_comes_back_while_the_other_goes_on(two):
     doomed, other = children(two)
-    line = await two.connect()
+    line = await answered_line(two)
     while line.writer.get_extra_info("sockname")[1] in ports_of(doomed):
-        line = await two.connect()
+        line = await answered_line(two)
 
     doomed.kill()
     await two.process.wait_for_log("api process ended")

@@ -134,7 +134,8 @@ told = f"{end - start} bytes: {re.findall(rb'secret.[0-9a-f]{32}', ctypes.string
 
 def test_what_a_model_prints_is_not_in_the_memory_of_the_next(host_template, tmp_path):
     token = os.urandom(16).hex()
-    printing = running.saved(f"import os; print('secret-' + '{token}'); os._exit(3)", tmp_path / "printing.pkl")
+    code = f"import os; print('secret-' + '{token}'); os._exit(3)"
+    printing = running.saved(code, tmp_path / "printing.pkl")
     looking = running.saved(LOOKS_THROUGH_ITS_HEAP, tmp_path / "looking.pkl")
 
     for _ in range(8):

@@ -150,7 +150,9 @@ def test_what_uv_says_is_told_without_addresses_and_paths(uv, tmp_path):
     assert "(address)" in str(failure.value)
 
 
-def test_uv_that_takes_too_long_is_ended(uv):
+def test_uv_that_takes_too_long_is_ended(uv, monkeypatch):
+    monkeypatch.setattr("workers.environments.uv._LOOK_PAUSE_S", 0)
+
     with pytest.raises(UvFailed, match="took longer than 0 s"):
         uv.run("venv", "venv", timeout_s=0)
 

@@ -179,7 +179,7 @@ class Conversation:
                 return ModelFailed(shown(answer.message))
             case Inspected() if asked.slot is None and (answer.contents is None) != (answer.reason is None):
                 return answer.contents or cast("Reason", answer.reason)
-            case Loaded() if asked.slot is None:
+            case Loaded() if asked.slot is None and _is_whole(answer.verdict):
                 self._signature = answer.verdict.signature
                 return answer.verdict
             case Accelerated() if asked.slot is None:
@@ -200,6 +200,12 @@ def _answer_to(asked: Asked, message: memoryview) -> Answer:
     if asked.slot is None and _NUL in encode_json(answer):
         raise BadFrame("a verdict with a character that PostgreSQL cannot store")
     return answer
+
+
+def _is_whole(verdict: Verdict) -> bool:
+    """Whether a model that is ready says what it takes and gives."""
+    signature = verdict.signature
+    return verdict.status != "ready" or (signature is not None and bool(signature.outputs))
 
 
 def _input_of(call: PredictCall) -> tuple[Kind, Sequence[Buffer]]:
