@@ -141,8 +141,8 @@ async def test_models_of_several_versions_are_served_side_by_side(api, trained):
     for made in trained:
         for model in ("iris", "churn"):
             version, expected = versions[model, made.version], made.answers[model]
+            assert version["status"] == "ready", version["verdict"]["reason"]
             answer = await predict(api, model_name(model, made.version), expected["rows"])
-            assert version["status"] == "ready", version["reason"]
             told = version["verdict"]["environment"]["packages"]
             assert (told["scikit-learn"], told["numpy"]) == (made.answers["sklearn"], made.answers["numpy"])
             assert not any("scikit-learn" in warning for warning in version["verdict"]["warnings"])

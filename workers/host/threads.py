@@ -1,5 +1,6 @@
 """Holds the thread pools of numeric libraries to one thread: many hosts share the cores."""
 
+import functools
 import importlib
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -12,9 +13,11 @@ def one_thread() -> AbstractContextManager[object]:
     return cast("AbstractContextManager[object]", thread_pools().limit(limits=1))
 
 
+@functools.cache
 def thread_pools() -> Any:
-    """The controller that scikit-learn keeps, which finds the pools once; before 1.3 it kept none."""
-    parallel = importlib.import_module("sklearn.utils.parallel")
-    if hasattr(parallel, "_get_threadpool_controller"):
-        return parallel._get_threadpool_controller()  # noqa: SLF001  predict reads its cache
+    """The controller that scikit-learn keeps, which finds the pools once: from a file that a cell hides."""
+    for place in ("sklearn.utils.parallel", "sklearn.utils.fixes"):  # the second up to 1.4
+        find = getattr(importlib.import_module(place), "_get_threadpool_controller", None)
+        if find is not None:
+            return find()
     return ThreadpoolController()
