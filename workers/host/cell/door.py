@@ -57,9 +57,7 @@ def _close(walls: Walls, memory_bytes: int) -> None:
 
 def _fence(walls: Walls, room: str | None) -> None:
     writable = landlock.open_paths([room]) if room else []
-    own = landlock.open_paths(
-        [_COMMAND_LINE]
-    )  # stays open: procfs forgets the file that was allowed otherwise
+    own = landlock.open_paths([_COMMAND_LINE])  # stays open: procfs forgets a file that nobody holds
     landlock.restrict(walls.layers.landlock, readable=[*walls.readable, *own], writable=writable)
     for descriptor in (*walls.readable, *writable):
         os.close(descriptor)
