@@ -22,7 +22,8 @@ from shared.catalog.verdict import Engine, engine_to_load
 from tests.fixtures.training import churn_rows, saved
 from workers.hosting.call import PredictCall
 from workers.hosting.errors import HostDied
-from workers.predict.version_host import Artifact, VersionHost
+from workers.predict.artifact import Artifact
+from workers.predict.version_host import VersionHost
 
 X, y = load_iris(return_X_y=True)
 

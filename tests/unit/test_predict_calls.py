@@ -8,10 +8,10 @@ import pytest
 
 from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from shared.predictions.wire import Request
+from workers.predict.artifact import Artifact
 from workers.predict.calls import MAX_CALL_BYTES, Call, Waiting
 from workers.predict.served_version import _stack
 from workers.predict.taken import Entry, Taken
-from workers.predict.version_host import Artifact
 
 BOTH = ("label", "probabilities")
 

@@ -6,10 +6,11 @@ import time
 
 from shared.catalog.model_settings import ModelSettings
 from shared.predictions.placement import HeldVersion
+from workers.predict.artifact import Artifact
 from workers.predict.eviction import Standing
 from workers.predict.scaling import Scaling
 from workers.predict.served_version import ServedVersion
-from workers.predict.version_host import Artifact, VersionHost
+from workers.predict.version_host import VersionHost
 
 # To measure a process takes the kernel 1 to 3 ms: of 20 at each heartbeat, a tenth of a core.
 MEASURED_FOR_S = 2.0

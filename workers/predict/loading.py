@@ -19,8 +19,9 @@ from shared.catalog.verdict import EnvironmentRef
 from shared.database.engine import Database
 from shared.predictions.keys import WANTED
 from workers.environments.errors import EnvironmentUnavailable
+from workers.predict.artifact import Artifact
 from workers.predict.shelf import Shelf
-from workers.predict.version_host import Artifact, VersionHost
+from workers.predict.version_host import VersionHost
 
 ASK_WAIT_S = 1.0
 COURTESY_S = 0.2  # for which a full worker leaves a note to those with room

@@ -20,6 +20,7 @@ from shared.predictions.wire import Failure, Reply, join_tables
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostGone, HostTimedOut
 from workers.hosting.errors import ModelFailed as HostModelFailed
+from workers.predict.artifact import Artifact
 from workers.predict.batching import Batching
 from workers.predict.busy_meter import BusyMeter
 from workers.predict.calls import Call, Waiting
@@ -27,7 +28,7 @@ from workers.predict.lane import Lane
 from workers.predict.metrics import observe_batch
 from workers.predict.request_queue import RequestQueue
 from workers.predict.taken import Taken
-from workers.predict.version_host import Artifact, VersionHost
+from workers.predict.version_host import VersionHost
 from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()

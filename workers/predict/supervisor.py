@@ -25,6 +25,7 @@ from shared.settings import Settings
 from shared.storage.store import Storage
 from workers.hosting.telling import tell_confinement
 from workers.hosting.templates import Templates
+from workers.predict.artifact import Artifact
 from workers.predict.loading import Loading
 from workers.predict.machine import model_budget_bytes
 from workers.predict.metrics import tell_loaded_versions
@@ -32,7 +33,7 @@ from workers.predict.placement import Placement
 from workers.predict.redis_clock import RedisClock
 from workers.predict.shelf import Shelf
 from workers.predict.validation import Validation
-from workers.predict.version_host import Artifact, VersionHost
+from workers.predict.version_host import VersionHost
 from workers.predict.withdrawn import WithdrawnRequests
 
 log = structlog.get_logger()

@@ -30,7 +30,8 @@ from workers.environments.uv import UvStopped
 from workers.hosting.ending import rejection_of
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.templates import Templates
-from workers.predict.version_host import ACCELERATE_TIMEOUT_S, Artifact, VersionHost
+from workers.predict.artifact import Artifact
+from workers.predict.version_host import ACCELERATE_TIMEOUT_S, VersionHost
 
 log = structlog.get_logger()
 

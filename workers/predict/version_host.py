@@ -2,10 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from uuid import UUID
 
 import msgspec
 import structlog
@@ -15,10 +12,8 @@ from shared.catalog.verdict import (
     NATIVE,
     Contents,
     Engine,
-    EnvironmentRef,
     Layout,
     Reason,
-    Signature,
     Verdict,
     engine_to_load,
 )
@@ -31,45 +26,16 @@ from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.templates import Templates
 from workers.predict.admission import refusal_of, told_of
+from workers.predict.artifact import Artifact
+from workers.predict.crashes import Crashes
 from workers.predict.metrics import count_host_loss
 
 log = structlog.get_logger()
 
 ChooseEnvironment = Callable[[Contents], Awaitable[Chosen]]
 
-CRASHES_TO_DEGRADE = 5
-CRASH_WINDOW_S = 300.0
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
 ACCELERATE_TIMEOUT_S = 20.0  # the host itself stops after some four; this is for one that hangs
 LOOK_PAUSE_S = 0.05  # between looks whether a host that is to go has answered
-
-
-class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes to load a version.
-
-    Attributes:
-        environment: that its hosts run in; None until that is known, and for the platform's own.
-        engine: of its verdict, to answer by unless the settings say otherwise; None: the model's own library.
-        memory_bytes: by which it made a host grow when it was judged.
-        usual_call_s: what a call took then.
-    """
-
-    version_id: UUID
-    model_id: UUID
-    artifact_key: str
-    sample_key: str | None = None
-    environment: EnvironmentRef | None = None
-    signature: Signature | None = None  # None until there is a verdict
-    engine: Engine | None = None
-    memory_bytes: int = 0
-    usual_call_s: float | None = None
-    settings: ModelSettings = ModelSettings()
-
-    @property
-    def layout(self) -> Layout:
-        """How the model takes its rows."""
-        return self.signature.layout if self.signature else Layout.MATRIX
 
 
 class VersionHost:
@@ -82,13 +48,13 @@ class VersionHost:
         self._templates, self._storage, self._settings = templates, storage, settings
         self._host: AsyncHost | None = None
         self._loading = asyncio.Lock()
-        self._crashed_at: deque[float] = deque(maxlen=CRASHES_TO_DEGRADE)
+        self._crashes = Crashes()
         self.let_go = False  # nobody needs it any more; it loads nothing again
 
     @property
     def degraded(self) -> bool:
         """It crashed again and again within a short time."""
-        return len(self._crashed_at) == CRASHES_TO_DEGRADE and self._crashed_at[0] > _window_start()
+        return self._crashes.too_many
 
     @property
     def loaded(self) -> bool:
@@ -234,7 +200,7 @@ class VersionHost:
             self._host = None
 
     async def _start(self) -> None:
-        await asyncio.sleep(self._pause_s())
+        await asyncio.sleep(self._crashes.pause_s())
         self._keep(await self._loaded())
 
     async def _renew(self, settings: ModelSettings) -> None:
@@ -267,7 +233,7 @@ class VersionHost:
             await self._load(host, probe=False)
         except BaseException as error:
             host.kill()
-            self._crashed_at.append(time.monotonic())
+            self._crashes.note()
             count_host_loss()
             log.warning("model not loaded", version_id=str(self.artifact.version_id), error=str(error))
             raise
@@ -300,11 +266,6 @@ class VersionHost:
         key = self.artifact.sample_key
         return None if key is None else await self._storage.descriptor(key)
 
-    def _pause_s(self) -> float:
-        """Longer after each crash of late, so that a model that dies at once costs little."""
-        crashes = sum(at > _window_start() for at in self._crashed_at)
-        return 0.0 if crashes < 2 else min(FIRST_PAUSE_S * 2**crashes, LONGEST_PAUSE_S)  # noqa: PLR2004  the first is free
-
     def _note_end(self, host: AsyncHost, answer: "asyncio.Future[Prediction]") -> None:
         error = answer.exception()
         if isinstance(error, HostDied | HostTimedOut):
@@ -314,7 +275,7 @@ class VersionHost:
         if self._host is host:  # two calls may learn of the same death
             self._host = None
             host.kill()
-            self._crashed_at.append(time.monotonic())
+            self._crashes.note()
             count_host_loss()
             log.warning("model host lost", version_id=str(self.artifact.version_id), error=str(error))
 
@@ -323,7 +284,3 @@ def _with_environment(verdict: Verdict, chosen: Chosen) -> Verdict:
     return msgspec.structs.replace(
         verdict, environment=chosen.environment, warnings=[*chosen.warnings, *verdict.warnings]
     )
-
-
-def _window_start() -> float:
-    return time.monotonic() - CRASH_WINDOW_S
