@@ -81,7 +81,7 @@ def test_a_keras_model_takes_and_gives_several_tensors(opens):
     host, verdict = opens("pair.keras")
 
     assert verdict.status == "ready", verdict.reason
-    assert inputs(verdict) == [("image", "FP64", [2, 3]), ("weight", "FP64", [])]
+    assert inputs(verdict) == [("image", "FP32", [2, 3]), ("weight", "FP32", [])]
     assert outputs(verdict) == [("label", "FP64", [1]), ("largest", "FP64", [1])]
     image = [[1.0, 2, 3], [4, 5, 6]]
     assert tensors(host, [image, image], [2.0, 0.0], outputs=("label", "largest")) == {

@@ -102,8 +102,8 @@ def test_several_tensors_are_taken_and_given_by_name(opens):
     assert verdict.status == "ready", verdict.reason
     assert verdict.signature.layout is Layout.TENSORS
     assert [(c.name, c.datatype.value, c.shape) for c in verdict.signature.inputs] == [
-        ("image", "FP64", [2, 3]),
-        ("weight", "FP64", []),
+        ("image", "FP32", [2, 3]),
+        ("weight", "FP32", []),
     ]
     assert outputs(verdict) == [("label", "FP64", []), ("bright", "BOOL", [])]
     assert "Some of its outputs are not offered: they have not one entry a row." in verdict.warnings

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,10 @@ class User:
 
 
 @pytest.fixture(scope="module")
-def user(platform) -> User:
-    return User(platform.base_url)
+def user(platform) -> Iterator[User]:
+    user = User(platform.base_url)
+    yield user
+    user.http.close()
 
 
 @pytest.fixture(scope="module")

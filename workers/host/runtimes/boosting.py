@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.host.runtimes.tabular import Answers
+from workers.host.runtimes.library_model import Answers
 
 _EVEN = 0.5
 

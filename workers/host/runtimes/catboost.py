@@ -13,7 +13,8 @@ from workers.host.artifact import Artifact
 from workers.host.error_text import describe, shown
 from workers.host.rejection import Rejected, truncated
 from workers.host.runtimes.library import library
-from workers.host.runtimes.tabular import Answers, Facts, Inputs, TabularModel, numbered
+from workers.host.runtimes.library_model import Answers, Facts
+from workers.host.runtimes.tabular import Inputs, TabularModel, numbered
 
 _MAGIC = b"CBM1"
 _HEADER_BYTES = 8  # the magic, then the size of the model's core
@@ -53,10 +54,14 @@ class CatboostRuntime:
             format="catboost-cbm",
             estimator=f"{type(model.estimator).__module__}.{type(model.estimator).__name__} ({model.loss})",
             libraries={"catboost": Library(artifact=_version(content), installed=model.installed)},
+        )
+        return TabularModel(
+            facts,
+            lambda _: inputs,
+            model.answers,
             classes=model.classes,
             offers=("label", "probabilities") if model.classifies else ("label",),
         )
-        return TabularModel(facts, lambda _: inputs, model.answers)
 
 
 class _Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
 from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.library_model import Facts
 from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.tensorflow import array, constants, first_of, imported, input_of
 from workers.host.runtimes.tensors import batch_of
@@ -80,15 +81,12 @@ def _opened(tf: Any, keras: Any, place: Path, contents: Contents) -> TensorModel
         given = constants(tf, tensors)
         return {name: array(tf, value) for name, value in graph(*(given[name] for name in specs)).items()}
 
-    return TensorModel(
-        call,
-        model,
-        inputs,
-        batch=batch,
+    facts = Facts(
         format=contents.format,
         estimator=f"{type(model).__module__.partition('.')[0]}.{type(model).__name__}",
         libraries=made_with("keras", contents.needs["keras"], keras) | made_with("tensorflow", None, tf),
     )
+    return TensorModel(facts, call, model, inputs=inputs, batch=batch)
 
 
 def _inputs(model: Any) -> dict[str, Any]:

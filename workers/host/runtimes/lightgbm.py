@@ -12,8 +12,9 @@ from workers.host.rejection import Rejected
 from workers.host.runtimes.boosting import classified
 from workers.host.runtimes.categories import CategoryCodes, booster_inputs
 from workers.host.runtimes.library import library
+from workers.host.runtimes.library_model import Answers, Facts
 from workers.host.runtimes.lightgbm_text import LightgbmText, is_lightgbm, read_text
-from workers.host.runtimes.tabular import Answers, Facts, TabularModel
+from workers.host.runtimes.tabular import TabularModel
 
 _BINARY, _MULTICLASS = ("binary",), ("multiclass", "multiclassova")
 _SAVE_AGAIN = "Save it with `booster.save_model('model.txt')` and upload that file."
@@ -45,8 +46,6 @@ class LightgbmRuntime:
             estimator=f"lightgbm.Booster ({text.objective or 'an objective of its own'})",
             libraries={"lightgbm": Library(artifact=None, installed=installed)},
             warnings=_warnings(text, classifies=classifies),
-            classes=list(range(count)) if classifies else None,
-            offers=("label", "probabilities") if classifies else ("label",),
         )
         inputs = booster_inputs(text.feature_names, len(text.names), categories)
         coder = CategoryCodes(text.names, categories, strict=False)  # unknown ones count as missing there too
@@ -56,7 +55,13 @@ class LightgbmRuntime:
             scores = np.asarray(booster.predict(coder.matrix(rows), num_threads=1))
             return classified(scores, classes, outputs) if classifies else {"label": scores}
 
-        return TabularModel(facts, lambda _: inputs, answer)
+        return TabularModel(
+            facts,
+            lambda _: inputs,
+            answer,
+            classes=classes.tolist() if classifies else None,
+            offers=("label", "probabilities") if classifies else ("label",),
+        )
 
 
 def _content(artifact: Artifact) -> bytes:

@@ -11,12 +11,12 @@ from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
 from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.library_model import Answers, Facts
 from workers.host.runtimes.mlflow_folder import PYFUNC, MlflowFolder
 from workers.host.runtimes.row_answers import by_name
 from workers.host.runtimes.runtime import LoadedModel
-from workers.host.runtimes.table_model import Declared, Outputs, TableModel
+from workers.host.runtimes.table_model import Declared, TableModel
 from workers.host.runtimes.tensor_model import TensorModel
-from workers.host.runtimes.tensors import Batch
 from workers.host.zipped import room
 
 _FORMAT = "mlflow"
@@ -55,26 +55,25 @@ def function_model(said: MlflowFolder) -> LoadedModel:
             f"It was saved with MLflow {said.version or '?'} and opened with {mlflow.__version__}; "
             "see that `requirements.txt` in the folder names all that it imports.",
         ) from error
-    facts: dict[str, Any] = {
-        "format": _FORMAT,
-        "estimator": str(said.flavors[PYFUNC].get("loader_module", "mlflow.pyfunc")),
-        "libraries": made_with("mlflow", said.version, mlflow),
-    }
+    facts = Facts(
+        format=_FORMAT,
+        estimator=str(said.flavors[PYFUNC].get("loader_module", "mlflow.pyfunc")),
+        libraries=made_with("mlflow", said.version, mlflow),
+    )
     return _of_tensors(function, said, facts) if said.tensors else _of_tables(function, said, facts)
 
 
-def _of_tables(function: Any, said: MlflowFolder, facts: dict[str, Any]) -> TableModel:
-    def call(table: pd.DataFrame, columns: Sequence[Column]) -> Outputs:
+def _of_tables(function: Any, said: MlflowFolder, facts: Facts) -> TableModel:
+    def call(table: pd.DataFrame, columns: Sequence[Column]) -> Answers:
         names = [column.name for column in columns]
         dtypes = {name: said.dtypes[name] for name in names if name in said.dtypes}
         return by_name(function.predict(table[names].astype(dtypes)))
 
-    return TableModel(
-        call, function, Declared(columns=said.columns, rows=said.example, remedy=_REMEDY), **facts
-    )
+    declared = Declared(columns=said.columns, rows=said.example, remedy=_REMEDY)
+    return TableModel(facts, call, function, declared=declared)
 
 
-def _of_tensors(function: Any, said: MlflowFolder, facts: dict[str, Any]) -> TensorModel:
+def _of_tensors(function: Any, said: MlflowFolder, facts: Facts) -> TensorModel:
     inputs = said.tensors or []
     unnamed = len(inputs) == 1
 
@@ -85,4 +84,4 @@ def _of_tensors(function: Any, said: MlflowFolder, facts: dict[str, Any]) -> Ten
             return {str(name): np.asarray(value) for name, value in answer.items()}
         return by_name(answer)
 
-    return TensorModel(call, function, inputs, batch=Batch(), **facts)
+    return TensorModel(facts, call, function, inputs=inputs)

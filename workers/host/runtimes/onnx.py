@@ -10,10 +10,11 @@ from workers.host.error_text import describe
 from workers.host.rejection import Rejected, truncated
 from workers.host.rows import row_count
 from workers.host.runtimes.library import library
+from workers.host.runtimes.library_model import Answers, Facts
 from workers.host.runtimes.onnx_file import Broken, OnnxFile, looks_like_onnx, read_onnx
 from workers.host.runtimes.onnx_inputs import GraphInput, columns_of, feeder, graph_inputs
 from workers.host.runtimes.onnx_outputs import are_probabilities, as_array, joined, roles_of
-from workers.host.runtimes.tabular import Answers, Facts, Inputs, TabularModel
+from workers.host.runtimes.tabular import Inputs, TabularModel
 
 _ERRORS_ONLY = 3
 _TOO_NEW = re.compile(r"Unsupported model IR version|is under development|opset version", re.IGNORECASE)
@@ -61,9 +62,8 @@ class OnnxModel(TabularModel):
             estimator="ONNX graph" + (f", opset {opset}" if opset else ""),
             libraries=libraries,
             warnings=_warnings(session, self._graph_inputs, self._roles),
-            offers=tuple(self._roles),
         )
-        super().__init__(facts, self._columns, self._answers)
+        super().__init__(facts, self._columns, self._answers, offers=tuple(self._roles))
 
     def looked_at(self, answers: Answers) -> tuple[Answers, list[Any] | None]:
         """Offer probabilities only where they are some."""

@@ -12,6 +12,7 @@ from shared.catalog.verdict import Column, Datatype, Layout
 from workers.host.error_text import shown
 from workers.host.rejection import Rejected
 from workers.host.runtimes.tabular import Inputs, numbered
+from workers.host.runtimes.values import tensor_datatype
 
 Feed = dict[str, NDArray[Any]]
 
@@ -47,6 +48,11 @@ class GraphInput(msgspec.Struct, frozen=True, kw_only=True):
     def is_scalar(self) -> bool:
         """One value a row, in one dimension or two."""
         return self.shape in ([], [1])
+
+    @property
+    def tensor_datatype(self) -> Datatype:
+        """The type that it has as a tensor."""
+        return tensor_datatype(np.empty(0, self.dtype))
 
     def array(self, values: Any) -> NDArray[Any]:
         """Values as the graph takes them, of the shape that it wants.
@@ -115,7 +121,7 @@ def columns_of(inputs: Sequence[GraphInput], sampled: int | None) -> Inputs:
     if all(one.is_scalar for one in inputs):
         columns = [Column(name=one.name, datatype=one.datatype) for one in inputs]
         return Inputs(columns=columns, named=True, layout=Layout.TABLE)
-    columns = [Column(name=one.name, datatype=one.datatype, shape=_closed(one)) for one in inputs]
+    columns = [Column(name=one.name, datatype=one.tensor_datatype, shape=_closed(one)) for one in inputs]
     return Inputs(columns=columns, named=True, layout=Layout.TENSORS)
 
 

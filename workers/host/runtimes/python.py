@@ -8,6 +8,7 @@ import pandas as pd
 from shared.catalog.verdict import Column, Contents, Datatype
 from workers.host.artifact import Artifact
 from workers.host.runtimes.library import installed_python
+from workers.host.runtimes.library_model import Answers, Facts
 from workers.host.runtimes.own_class import ModelError, made, told
 from workers.host.runtimes.own_project import (
     Project,
@@ -18,7 +19,7 @@ from workers.host.runtimes.own_project import (
     read_project,
 )
 from workers.host.runtimes.row_answers import by_name
-from workers.host.runtimes.table_model import Declared, Outputs, TableModel
+from workers.host.runtimes.table_model import Declared, TableModel
 from workers.host.zipped import ZippedFolder, room
 
 _REMEDY = (
@@ -47,20 +48,18 @@ class PythonRuntime:
         place = project.folder.unpack(room() / "model")
         instance = made(place, project.declaration.entry)
 
-        def call(table: pd.DataFrame, columns: Sequence[Column]) -> Outputs:
+        def call(table: pd.DataFrame, columns: Sequence[Column]) -> Answers:
             try:
                 return by_name(instance.predict(_records(table, columns)))
             except BaseException as error:
                 raise ModelError(told(error, place)) from error
 
-        return TableModel(
-            call,
-            instance,
-            _declared(project, instance),
+        facts = Facts(
             format="python",
             estimator=f"{type(instance).__module__}.{type(instance).__qualname__}",
             libraries={"python": installed_python()},
         )
+        return TableModel(facts, call, instance, declared=_declared(project, instance))
 
 
 def _folder(artifact: Artifact) -> ZippedFolder:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workers.host.runtimes.table_model import LABEL, Outputs
+from workers.host.runtimes.library_model import LABEL, Answers
 
 
-def by_name(answers: Any) -> Outputs:
+def by_name(answers: Any) -> Answers:
     """The answers as arrays; dicts a row are several outputs, of which the first is the main one.
 
     Raises:

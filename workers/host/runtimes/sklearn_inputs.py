@@ -14,14 +14,8 @@ from workers.host.runtimes.sklearn_columns import (
     known_width,
     takes_one_text,
 )
+from workers.host.runtimes.values import EXAMPLES
 from workers.host.sample import datatype_of
-
-_EXAMPLES: dict[Datatype, Any] = {
-    Datatype.FP64: 0.0,
-    Datatype.INT64: 0,
-    Datatype.BOOL: False,
-    Datatype.BYTES: "",
-}
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +122,7 @@ def _datatype(hint: Hint, sampled: "pd.Series[Any] | None") -> Datatype:
 
 def _fitting(example: Any, datatype: Datatype) -> Any:
     if example is None:
-        return _EXAMPLES[datatype]
+        return EXAMPLES[datatype]
     match datatype:
         case Datatype.FP64:
             return float(example)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+import msgspec
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Datatype, Output
-from workers.host.error_text import describe as describe_error
+from shared.catalog.verdict import Output
 from workers.host.rejection import Rejected
-from workers.host.replies import plain
 from workers.host.rows import Rows
+from workers.host.runtimes.library_model import probe_failed
 from workers.host.runtimes.runtime import LoadedModel
 from workers.host.runtimes.sklearn_outputs import (
     MAX_WIDTH,
@@ -19,9 +19,8 @@ from workers.host.runtimes.sklearn_outputs import (
     is_usable,
     parts,
 )
+from workers.host.runtimes.values import output_of
 
-_DATATYPES = {"f": Datatype.FP64, "i": Datatype.INT64, "u": Datatype.INT64, "b": Datatype.BOOL}
-_PYTHON_DATATYPES = {bool: Datatype.BOOL, int: Datatype.INT64, float: Datatype.FP64}
 _MOST_DIMENSIONS = 2
 
 
@@ -50,7 +49,7 @@ def _main(model: LoadedModel, name: str, rows: Rows, *, sampled: bool) -> NDArra
     except TooWide as error:
         raise _too_wide(error.width) from error
     except Exception as error:
-        raise _probe_failed(describe_error(error), sampled=sampled) from error
+        raise probe_failed(error, sampled=sampled) from error
     if not 1 <= values.ndim <= _MOST_DIMENSIONS:
         raise Rejected(
             "output_unsupported",
@@ -77,18 +76,6 @@ def _too_wide(width: int) -> Rejected:
     )
 
 
-def _probe_failed(what: str, *, sampled: bool) -> Rejected:
-    if sampled:
-        message = f"The model fails on the rows of the sample: {what}."
-        return Rejected(
-            "probe_failed", message, "Check that the sample holds rows as the model was trained on."
-        )
-    message = f"The model fails on a made-up row: {what}."
-    return Rejected(
-        "probe_failed", message, "Upload it with a `sample`: a CSV or Parquet file of some rows it takes."
-    )
-
-
 def _further(model: LoadedModel, name: str, rows: Rows) -> list[Output]:
     """The output, or those that stand in its place; none where it cannot be offered."""
     values = _numbers(model, name, rows)
@@ -110,8 +97,4 @@ def _numbers(model: LoadedModel, name: str, rows: Rows) -> NDArray[Any] | None:
 
 
 def _output(name: str, values: NDArray[Any], classes: list[Any] | None = None) -> Output:
-    datatype = _DATATYPES.get(values.dtype.kind)
-    if datatype is None:
-        first = plain(values.reshape(-1)[:1])[0]
-        datatype = _PYTHON_DATATYPES.get(type(first), Datatype.BYTES)
-    return Output(name=name, datatype=datatype, shape=list(values.shape[1:]), classes=classes)
+    return msgspec.structs.replace(output_of(name, values), classes=classes)

@@ -8,30 +8,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Column, Datatype, Layout, Library, Output, Signature
-from workers.host.error_text import describe as describe_error
+from shared.catalog.verdict import Column, Datatype, Layout, Output, Signature
 from workers.host.rejection import Rejected
 from workers.host.rows import RowReader, Rows
+from workers.host.runtimes.library_model import (
+    Answers,
+    Facts,
+    LibraryModel,
+    probe_failed,
+    refuse_other_counts,
+)
 from workers.host.runtimes.runtime import Description
+from workers.host.runtimes.values import DTYPES, EXAMPLES, output_of
+from workers.host.runtimes.values import datatype_of as answered_as
 from workers.host.sample import datatype_of
 
-LABEL = "label"
-Outputs = dict[str, NDArray[Any]]
-Call = Callable[[pd.DataFrame, Sequence[Column]], Outputs]
-_KINDS = {
-    "f": Datatype.FP64,
-    "i": Datatype.INT64,
-    "u": Datatype.INT64,
-    "b": Datatype.BOOL,
-    "U": Datatype.BYTES,
-}
-_DTYPES: dict[Datatype, Any] = {Datatype.FP64: np.float64, Datatype.INT64: np.int64, Datatype.BOOL: np.bool_}
-EXAMPLES: dict[Datatype, Any] = {
-    Datatype.FP64: 0.0,
-    Datatype.INT64: 0,
-    Datatype.BOOL: False,
-    Datatype.BYTES: "",
-}
+Call = Callable[[pd.DataFrame, Sequence[Column]], Answers]
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,23 +40,11 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
 
 
-class TableModel:
-    """Predicts by a function of a DataFrame; see `LoadedModel` for what its attributes mean."""
+class TableModel(LibraryModel):
+    """Predicts by a function of a DataFrame."""
 
-    none_columns: frozenset[str] = frozenset()
-
-    def __init__(
-        self,
-        call: Call,
-        fitted: Any,
-        declared: Declared,
-        *,
-        format: str,  # noqa: A002  the word that verdicts use
-        estimator: str,
-        libraries: dict[str, Library],
-    ) -> None:
-        self.fitted, self.format, self.estimator, self.libraries = fitted, format, estimator, libraries
-        self.warnings: list[str] = []
+    def __init__(self, facts: Facts, call: Call, fitted: Any, *, declared: Declared) -> None:
+        super().__init__(facts, fitted)
         self._call, self._declared = call, declared
         self._columns: Sequence[Column] = declared.columns or ()
         self._outputs = declared.outputs
@@ -79,9 +59,8 @@ class TableModel:
         try:
             answers = self.predict(rows, [])
         except Exception as error:
-            raise _probe_failed(
-                describe_error(error), self._declared.remedy, given=table is not None
-            ) from error
+            remedy = self._declared.remedy
+            raise probe_failed(error, sampled=table is not None, remedy=remedy) from error
         outputs = [_output(name, values) for name, values in answers.items()]
         signature = msgspec.structs.replace(signature, outputs=outputs)
         return Description(signature=signature, rows=rows, warnings=[])
@@ -91,20 +70,13 @@ class TableModel:
         self._columns = signature.inputs
         self._outputs = {output.name: output.datatype for output in signature.outputs}
 
-    def predict(self, rows: Rows, outputs: Sequence[str]) -> Outputs:
+    def predict(self, rows: Rows, outputs: Sequence[str]) -> Answers:
         """The outputs asked for; all, where none is named."""
         if not isinstance(rows, pd.DataFrame):
             raise TypeError("a table is wanted")
         answers = self._call(rows, self._columns)
-        for name, values in answers.items():
-            if len(values) != len(rows):
-                raise ValueError(f"the model answered {len(values)} rows where {len(rows)} were given")
-            answers[name] = _typed(name, values, self._outputs.get(name))
-        return {name: answers[name] for name in outputs or answers}
-
-    def draws(self) -> bool:
-        """Only trying it tells."""
-        return False
+        refuse_other_counts(answers, len(rows))
+        return {name: _typed(name, answers[name], self._outputs.get(name)) for name in outputs or answers}
 
 
 def column(name: str, datatype: Datatype, example: Any = None) -> Column:
@@ -159,29 +131,24 @@ def _typed(name: str, values: NDArray[Any], datatype: Datatype | None) -> NDArra
     Raises:
         ValueError: it cannot be told so.
     """
-    if datatype is None or _KINDS.get(values.dtype.kind) is datatype or values.dtype.kind == "O":
+    if datatype is None or values.dtype.kind == "O" or answered_as(values) is datatype:
         return values
     if datatype is Datatype.BYTES:
         return values.astype(str)
-    typed: NDArray[Any] = values.astype(_DTYPES[datatype])
+    typed: NDArray[Any] = values.astype(DTYPES[datatype])
     if datatype is Datatype.FP64 or np.array_equal(typed, values):
         return typed
     raise ValueError(f"the output {name!r} was declared, or found at upload, to be {datatype}, and is not")
 
 
 def _output(name: str, values: NDArray[Any]) -> Output:
-    datatype = _KINDS.get(values.dtype.kind)
-    if datatype is None and all(isinstance(value, str | None) for value in values.reshape(-1).tolist()):
-        datatype = Datatype.BYTES
-    if datatype is None:
+    texts = values.dtype.kind == "O" and all(
+        isinstance(one, str | None) for one in values.reshape(-1).tolist()
+    )
+    if values.dtype.kind not in "fiubU" and not texts:
         raise Rejected(
             "output_unsupported",
             f"The output {name!r} holds other things than numbers, booleans, text, or lists of one length.",
             "Answer such a value for each row.",
         )
-    return Output(name=name, datatype=datatype, shape=list(values.shape[1:]))
-
-
-def _probe_failed(what: str, remedy: str, *, given: bool) -> Rejected:
-    rows = "the rows given as examples" if given else "a made-up row"
-    return Rejected("probe_failed", f"The model fails on {rows}: {what}.", remedy)
+    return output_of(name, values)

@@ -8,31 +8,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Column, Datatype, Layout, Library, Output, Signature
-from workers.host.error_text import describe as describe_error
+from shared.catalog.verdict import Column, Datatype, Layout, Signature
 from workers.host.rejection import Rejected
-from workers.host.replies import plain
 from workers.host.rows import RowReader, row_count
+from workers.host.runtimes.library_model import (
+    LABEL,
+    Answers,
+    Facts,
+    LibraryModel,
+    probe_failed,
+    refuse_other_counts,
+)
 from workers.host.runtimes.runtime import Description
+from workers.host.runtimes.values import DTYPES, EXAMPLES, output_of
 
-Answers = dict[str, NDArray[Any]]
 Answer = Callable[[Any, Sequence[str]], Answers]  # rows as the layout says, and which outputs are wanted
 
-_DATATYPES = {"f": Datatype.FP64, "i": Datatype.INT64, "u": Datatype.INT64, "b": Datatype.BOOL}
-_DTYPES: dict[Datatype, Any] = {
-    Datatype.FP64: np.float64,
-    Datatype.INT64: np.int64,
-    Datatype.BOOL: np.bool_,
-    Datatype.BYTES: object,
-}
-_EXAMPLES: dict[Datatype, Any] = {
-    Datatype.FP64: 0.0,
-    Datatype.INT64: 0,
-    Datatype.BOOL: False,
-    Datatype.BYTES: "",
-}
 _PROBED_ROWS = 3  # so that rows cannot be mistaken for an axis of length one
-_MOST_DIMENSIONS = 2
+_MOST_DIMENSIONS = 1  # of an answer's row
 _SHOWN_NUMBERS = 1024  # a larger tensor is no example that anyone would read
 
 
@@ -44,32 +37,27 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     layout: Layout
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of a model; see `LoadedModel` for what each means."""
-
-    format: str
-    estimator: str
-    libraries: dict[str, Library]
-    warnings: list[str] = []
-    classes: list[Any] | None = None
-    offers: tuple[str, ...] = ("label",)
-
-
-class TabularModel:
-    """A model that its own library answers for; see `LoadedModel` for what its attributes mean.
+class TabularModel(LibraryModel):
+    """A model whose file says what it takes.
 
     Args:
         inputs: what it takes, given how many columns the sample has (None: there is no sample).
         answer: predicts; each answer has one entry a row.
+        offers: the outputs that it may have.
     """
 
-    fitted: Any = None
-    none_columns: frozenset[str] = frozenset()
-
-    def __init__(self, facts: Facts, inputs: Callable[[int | None], Inputs], answer: Answer) -> None:
-        self.format, self.estimator = facts.format, facts.estimator
-        self.libraries, self.warnings = facts.libraries, facts.warnings
-        self._facts, self._inputs, self._answer = facts, inputs, answer
+    def __init__(
+        self,
+        facts: Facts,
+        inputs: Callable[[int | None], Inputs],
+        answer: Answer,
+        *,
+        classes: list[Any] | None = None,
+        offers: Sequence[str] = (LABEL,),
+    ) -> None:
+        super().__init__(facts)
+        self._inputs, self._answer = inputs, answer
+        self._classes, self._offers = classes, offers
 
     def describe(self, sample: pd.DataFrame | None) -> Description:
         """Look at what the file says, then try it."""
@@ -90,54 +78,33 @@ class TabularModel:
             inputs=inputs.columns,
             named=inputs.named,
             layout=inputs.layout,
-            outputs=[output_of(name, values) for name, values in answers.items()],
+            outputs=[
+                output_of(name, values, most_dimensions=_MOST_DIMENSIONS) for name, values in answers.items()
+            ],
             classes=classes,
         )
         return Description(signature=signature, rows=rows, warnings=_warnings_of(inputs))
 
     def looked_at(self, answers: Answers) -> tuple[Answers, list[Any] | None]:
         """Which of the answers to the probe are offered, and the classes."""
-        return answers, self._facts.classes
-
-    def accept(self, signature: Signature) -> None:
-        """The file has said it all."""
+        return answers, self._classes
 
     def predict(self, rows: Any, outputs: Sequence[str]) -> Answers:
         """By the model's own library."""
         answers = self._answer(rows, outputs)
-        wanted = row_count(rows)
-        for values in answers.values():
-            if values.shape[:1] != (wanted,):
-                raise ValueError(f"the model answered {values.shape[:1]} rows where {wanted} were given")
+        refuse_other_counts(answers, row_count(rows))
         return answers
-
-    def draws(self) -> bool:
-        """None of these does."""
-        return False
 
     def _tried(self, rows: Any, *, sampled: bool) -> Answers:
         try:
-            answers = self.predict(rows, self._facts.offers)
+            return self.predict(rows, self._offers)
         except Exception as error:
-            raise _probe_failed(describe_error(error), sampled=sampled) from error
-        for name, values in answers.items():
-            if values.ndim > _MOST_DIMENSIONS:
-                raise _too_deep(name, values.shape[1:])
-        return answers
+            raise probe_failed(error, sampled=sampled) from error
 
 
 def numbered(width: int) -> list[Column]:
     """Columns of numbers without names."""
     return [Column(name=f"x{at}", datatype=Datatype.FP64) for at in range(width)]
-
-
-def output_of(name: str, values: NDArray[Any]) -> Output:
-    """How an output is described that was seen to look like this."""
-    datatype = _DATATYPES.get(values.dtype.kind, Datatype.BYTES)
-    if values.dtype.kind == "O" and values.size:
-        first = plain(values.reshape(-1)[:1])[0]
-        datatype = _DATATYPES.get(np.asarray(first).dtype.kind, Datatype.BYTES)
-    return Output(name=name, datatype=datatype, shape=list(values.shape[1:]))
 
 
 def with_examples(inputs: Inputs, sample: pd.DataFrame | None) -> Inputs:
@@ -151,10 +118,10 @@ def with_examples(inputs: Inputs, sample: pd.DataFrame | None) -> Inputs:
 
 def _with_example(column: Column, sampled: "pd.Series[Any] | None") -> Column:
     known = [] if sampled is None else _values(sampled.dropna().iloc[:1], column)
-    made_up = column.example or _EXAMPLES[column.datatype]
+    made_up = column.example or EXAMPLES[column.datatype]
     example: Any = known[0] if known else made_up
     if column.shape and int(np.prod(column.shape)) <= _SHOWN_NUMBERS:
-        example = np.full(column.shape, example, _DTYPES[column.datatype]).tolist()
+        example = np.full(column.shape, example, DTYPES[column.datatype]).tolist()
     return msgspec.structs.replace(column, example=example)
 
 
@@ -197,7 +164,7 @@ def _rows(inputs: Inputs, sample: pd.DataFrame | None) -> Any:
 def _tensors(columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
     return {
         column.name: np.full(
-            (_PROBED_ROWS, *column.shape), _EXAMPLES[column.datatype], _DTYPES[column.datatype]
+            (_PROBED_ROWS, *column.shape), EXAMPLES[column.datatype], DTYPES[column.datatype]
         )
         for column in columns
     }
@@ -209,7 +176,13 @@ def _values(sampled: "pd.Series[Any]", column: Column) -> list[Any]:
     Raises:
         Rejected: one is of another type.
     """
-    make = {Datatype.FP64: float, Datatype.INT64: int, Datatype.BOOL: bool, Datatype.BYTES: str}
+    make = {
+        Datatype.FP64: float,
+        Datatype.FP32: float,
+        Datatype.INT64: int,
+        Datatype.BOOL: bool,
+        Datatype.BYTES: str,
+    }
     try:
         return [
             None if pd.isna(value) else make[column.datatype](value)
@@ -217,28 +190,6 @@ def _values(sampled: "pd.Series[Any]", column: Column) -> list[Any]:
         ]
     except (TypeError, ValueError) as error:
         raise _sample_differs(f"holds what is no number in the column {column.name!r}") from error
-
-
-def _probe_failed(what: str, *, sampled: bool) -> Rejected:
-    if sampled:
-        return Rejected(
-            "probe_failed",
-            f"The model fails on the rows of the sample: {what}.",
-            "Check that the sample holds rows as the model was trained on.",
-        )
-    return Rejected(
-        "probe_failed",
-        f"The model fails on a made-up row: {what}.",
-        "Upload it with a `sample`: a CSV or Parquet file of some rows it takes.",
-    )
-
-
-def _too_deep(name: str, shape: Sequence[int]) -> Rejected:
-    return Rejected(
-        "output_unsupported",
-        f"The model's {name} is an array of {' x '.join(map(str, shape))} for each row.",
-        "Serve a model that answers a value, or a list of values, for each row.",
-    )
 
 
 def _warnings_of(inputs: Inputs) -> list[str]:

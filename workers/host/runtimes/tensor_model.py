@@ -8,48 +8,33 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Column, Datatype, Layout, Library, Output, Signature
-from workers.host.error_text import describe as describe_error
-from workers.host.rejection import Rejected
+from shared.catalog.verdict import Column, Datatype, Layout, Output, Signature
 from workers.host.rows import Rows, Tensors, row_count, rows_at
+from workers.host.runtimes.library_model import LABEL, Facts, LibraryModel, probe_failed
 from workers.host.runtimes.runtime import Description
 from workers.host.runtimes.tensor_sample import sampled
 from workers.host.runtimes.tensors import (
+    ANY_ROWS,
     Batch,
     Call,
     TensorInput,
     call_in_batches,
-    datatype_of,
     is_matrix,
     known_inputs,
 )
+from workers.host.runtimes.values import output_of
 
-LABEL = "label"
 _RESERVED = (LABEL, "probabilities")  # their meaning is fixed
-_MOST_DIMENSIONS = 4  # of an output's row
 
 
-class TensorModel:
-    """Predicts by a function of arrays; see `LoadedModel` for what its attributes mean."""
-
-    none_columns: frozenset[str] = frozenset()
+class TensorModel(LibraryModel):
+    """Predicts by a function of arrays."""
 
     def __init__(
-        self,
-        call: Call,
-        fitted: Any,
-        inputs: list[TensorInput],
-        *,
-        batch: Batch,
-        format: str,  # noqa: A002  the word that verdicts use
-        estimator: str,
-        libraries: dict[str, Library],
-        warnings: Sequence[str] = (),
+        self, facts: Facts, call: Call, fitted: Any, *, inputs: list[TensorInput], batch: Batch = ANY_ROWS
     ) -> None:
-        self.fitted = fitted
-        self.format, self.estimator = format, estimator
-        self.libraries = libraries
-        self.warnings = [*warnings, *batch.warnings]
+        super().__init__(facts, fitted)
+        self.warnings = [*facts.warnings, *batch.warnings]
         self._call, self._inputs, self._batch = call, inputs, batch
         self._seen: set[str] = set()  # outputs of any shape
 
@@ -78,10 +63,6 @@ class TensorModel:
         """The outputs asked for."""
         answers = self._answers(self._tensors(rows))
         return {name: answers[name] for name in outputs}
-
-    def draws(self) -> bool:
-        """Only trying it tells."""
-        return False
 
     def _tensors(self, rows: Rows) -> Tensors:
         if isinstance(rows, dict):
@@ -117,14 +98,14 @@ class TensorModel:
         except Exception as error:
             integers = [_as_integer(one) for one in stated]
             if integers == stated:
-                raise _probe_failed(error, given=sample is not None) from error
+                raise probe_failed(error, sampled=sample is not None) from error
         self._inputs = integers
         return self._tried(sample)
 
     def _outputs(self, tensors: Tensors) -> list[Output]:
         """Tried on some more rows than there are, so that a dimension which counts none is seen."""
         answers = self._answers(rows_at(tensors, [*range(row_count(tensors)), 0, 0]))
-        return [_output(name, answer) for name, answer in answers.items()]
+        return [output_of(name, answer) for name, answer in answers.items()]
 
     def _columns(self, names: list[str] | None) -> list[Column]:
         if not is_matrix(self._inputs):
@@ -148,32 +129,6 @@ class TensorModel:
 def _as_matrix(tensors: Tensors) -> NDArray[np.float64]:
     values = next(iter(tensors.values()))
     return np.asarray(values, np.float64).reshape(len(values), -1)
-
-
-def _output(name: str, answer: NDArray[Any]) -> Output:
-    if answer.ndim - 1 > _MOST_DIMENSIONS:
-        raise Rejected(
-            "output_unsupported",
-            f"The model answers {answer.ndim - 1}-dimensional things for each row.",
-            f"Save a model whose outputs have up to {_MOST_DIMENSIONS} dimensions a row.",
-        )
-    return Output(name=name, datatype=datatype_of(answer), shape=list(answer.shape[1:]))
-
-
-def _probe_failed(error: Exception, *, given: bool) -> Rejected:
-    what = describe_error(error)
-    if given:
-        return Rejected(
-            "probe_failed",
-            f"The model fails on the rows of the sample: {what}.",
-            "Check that the sample holds rows as the model takes them, and that each gets an answer.",
-        )
-    return Rejected(
-        "probe_failed",
-        f"The model fails on a made-up row: {what}.",
-        "Upload it with a `sample`: a CSV or Parquet file of some rows it takes. "
-        "It must answer any number of rows, with one entry a row.",
-    )
 
 
 def _as_integer(one: TensorInput) -> TensorInput:

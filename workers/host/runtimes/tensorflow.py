@@ -13,6 +13,7 @@ from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
 from workers.host.runtimes import protobuf
 from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.library_model import Facts
 from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.tensors import Batch, TensorInput, batch_of
 from workers.host.zipped import ZippedFolder, folder_with, room
@@ -112,15 +113,14 @@ def _opened(tf: Any, place: Path, version: str | None) -> TensorModel:
         outputs = function(**constants(tf, tensors))
         return {name: array(tf, output) for name, output in sorted(outputs.items())}
 
-    return TensorModel(
-        call,
-        loaded,  # its variables live as long as it does
-        inputs,
-        batch=batch,
+    facts = Facts(
         format=FORMAT,
         estimator="tensorflow.SavedModel",
         libraries=made_with("tensorflow", version, tf),
     )
+    return TensorModel(
+        facts, call, loaded, inputs=inputs, batch=batch
+    )  # its variables live as long as it does
 
 
 def _signature_of(loaded: Any) -> Any:

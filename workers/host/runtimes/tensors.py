@@ -11,19 +11,10 @@ from numpy.typing import NDArray
 from shared.catalog.verdict import Column, Datatype, Signature
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
+from workers.host.runtimes.values import tensor_datatype
 
 WIDEST_MATRIX = 1024  # columns; one input of more numbers a row is a tensor
 _LONGEST_EXAMPLE = 4096  # numbers that are worth to be shown
-
-_DATATYPES = {
-    "f": Datatype.FP64,
-    "i": Datatype.INT64,
-    "u": Datatype.INT64,
-    "b": Datatype.BOOL,
-    "O": Datatype.BYTES,
-    "U": Datatype.BYTES,
-    "S": Datatype.BYTES,
-}
 
 Call = Callable[[Tensors], Tensors]
 
@@ -55,7 +46,7 @@ class TensorInput(msgspec.Struct, frozen=True, kw_only=True):
         row = self.row()
         example = row.tolist() if row.size <= _LONGEST_EXAMPLE else None
         return Column(
-            name=self.name, datatype=datatype_of(row), shape=list(self.shape or ()), example=example
+            name=self.name, datatype=tensor_datatype(row), shape=list(self.shape or ()), example=example
         )
 
 
@@ -82,6 +73,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return [f"{slow}: save it with a dynamic first dimension."]
 
 
+ANY_ROWS = Batch()
+
+
 def call_in_batches(call: Call, inputs: Tensors, batch: Batch) -> Tensors:
     """Call it as often as it takes to answer all rows.
 
@@ -94,22 +88,6 @@ def call_in_batches(call: Call, inputs: Tensors, batch: Batch) -> Tensors:
     starts = range(0, rows, batch.most)
     parts = [_call_part(call, _part(inputs, start, batch), batch) for start in starts]
     return {name: np.concatenate([part[name] for part in parts])[:rows] for name in parts[0]}
-
-
-def datatype_of(values: NDArray[Any]) -> Datatype:
-    """In the words of signatures.
-
-    Raises:
-        Rejected: complex numbers, dates: nothing that an answer can carry.
-    """
-    datatype = _DATATYPES.get(values.dtype.kind)
-    if datatype is None:
-        raise Rejected(
-            "datatype_unsupported",
-            f"The model takes or gives values of the type {values.dtype}.",
-            "Save a model whose inputs and outputs are numbers, booleans or text.",
-        )
-    return datatype
 
 
 def is_matrix(inputs: list[TensorInput]) -> bool:

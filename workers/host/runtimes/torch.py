@@ -13,6 +13,7 @@ from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
 from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.library_model import Facts
 from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.torch_inputs import exported_inputs, scripted_inputs
 from workers.host.zipped import ZippedFolder, opened
@@ -80,16 +81,13 @@ def _exported(torch: Any, artifact: Artifact, version: str | None) -> TensorMode
             keywords = dict(zip(inputs.keywords, values[inputs.positional :], strict=True))
             return _outputs(torch, module(*values[: inputs.positional], **keywords))
 
-    return TensorModel(
-        call,
-        module,
-        inputs.tensors,
-        batch=batch,
+    facts = Facts(
         format=_EXPORTED,
         estimator="torch.export.ExportedProgram",
         libraries=made_with("torch", version, torch),
         warnings=warnings,
     )
+    return TensorModel(facts, call, module, inputs=inputs.tensors, batch=batch)
 
 
 def _scripted(torch: Any, artifact: Artifact, version: str | None) -> TensorModel:
@@ -103,15 +101,12 @@ def _scripted(torch: Any, artifact: Artifact, version: str | None) -> TensorMode
             given = [torch.from_numpy(np.ascontiguousarray(tensors[one.name])) for one in inputs]
             return _outputs(torch, module(*given))
 
-    return TensorModel(
-        call,
-        module,
-        inputs,
-        batch=batch,
+    facts = Facts(
         format=_SCRIPTED,
         estimator=f"torch.jit.{module.original_name}",
         libraries=made_with("torch", version, torch),
     )
+    return TensorModel(facts, call, module, inputs=inputs, batch=batch)
 
 
 def _outputs(torch: Any, answer: Any) -> Tensors:

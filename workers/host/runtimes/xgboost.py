@@ -15,7 +15,8 @@ from workers.host.runtimes import xgboost_file
 from workers.host.runtimes.boosting import classified, softmax
 from workers.host.runtimes.categories import CategoryCodes, booster_inputs
 from workers.host.runtimes.library import library
-from workers.host.runtimes.tabular import Answers, Facts, TabularModel
+from workers.host.runtimes.library_model import Answers, Facts
+from workers.host.runtimes.tabular import TabularModel
 from workers.host.runtimes.xgboost_learner import Learner, categories_of, read_learner
 
 _SAVE_AGAIN = "Save it with `model.save_model('model.ubj')` and upload that file."
@@ -50,14 +51,16 @@ class XgboostRuntime:
             estimator=f"xgboost.Booster ({learner.objective})",
             libraries={"xgboost": Library(artifact=version, installed=installed)},
             warnings=_warnings(learner, categories),
-            classes=learner.classes,
-            offers=("label", "probabilities") if learner.objective in _PROBABILITIES else ("label",),
         )
         inputs = booster_inputs(learner.feature_names, learner.width, categories)
         coder = CategoryCodes(learner.names, categories, strict=True)
         predictor = _Predictor(booster, learner)
         return TabularModel(
-            facts, lambda _: inputs, lambda rows, outputs: predictor.answers(coder.matrix(rows), outputs)
+            facts,
+            lambda _: inputs,
+            lambda rows, outputs: predictor.answers(coder.matrix(rows), outputs),
+            classes=learner.classes,
+            offers=("label", "probabilities") if learner.objective in _PROBABILITIES else ("label",),
         )
 
 
