@@ -202,6 +202,17 @@ def test_an_archive_that_unpacks_to_much_more_is_refused(open_model, tmp_path):
     assert verdict.reason.code == "unpacks_too_large"
 
 
+def test_an_archive_of_more_files_than_a_host_may_keep_is_refused(open_model, tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        archive.writestr("model.py", POSTAGE)
+        for number in range(5000):
+            archive.writestr(f"rows/{number}", "")
+
+    _, verdict = open_model(tmp_path / "model.zip")
+
+    assert verdict.reason.code == "unpacks_too_large"
+
+
 def test_an_output_keeps_the_type_that_it_had_at_upload(open_model, pack):
     host, verdict = open_model(
         pack(

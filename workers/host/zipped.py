@@ -46,8 +46,11 @@ class ZippedFolder:
     def open_file(self, name: str) -> Artifact:
         """A file of it as an artifact of its own, copied to where only this process sees it."""
         with tempfile.TemporaryFile(dir=room()) as copy:
-            copy.writelines(self._archive.pieces(self._root + name))
-            copy.flush()
+            try:
+                copy.writelines(self._archive.pieces(self._root + name))
+                copy.flush()
+            except OSError as error:
+                raise _no_room(error) from error
             os.lseek(copy.fileno(), 0, os.SEEK_SET)
             return Artifact(os.dup(copy.fileno()), bounds=self._artifact.bounds)
 
@@ -55,13 +58,16 @@ class ZippedFolder:
         """Write its files below `into`, an empty folder of ours.
 
         Raises:
-            Rejected: one is damaged.
+            Rejected: one is damaged, or there is no room for them all.
         """
-        for name in self.names:
-            target = into / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as written:
-                written.writelines(self._archive.pieces(self._root + name))
+        try:
+            for name in self.names:
+                target = into / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as written:
+                    written.writelines(self._archive.pieces(self._root + name))
+        except OSError as error:
+            raise _no_room(error) from error
         return into
 
 
@@ -80,6 +86,15 @@ def room() -> Path:
             "Ask the operator to run `make doctor`, or upload the model in a format of one file.",
         )
     return folder
+
+
+def _no_room(error: OSError) -> Rejected:
+    """A host's folder is bounded, in bytes and in files."""
+    return Rejected(
+        "unpacks_too_large",
+        f"Unpacked, the archive is more than a host may keep: {error.strerror}.",
+        "Zip the model's own files only, or ask the operator for more `HOST_MEMORY_BYTES`.",
+    )
 
 
 def opened(artifact: Artifact) -> ZippedFolder | None:

@@ -12,7 +12,7 @@ from workers.host.artifact import Artifact
 from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
-from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.library import library, made_with, unreadable
 from workers.host.runtimes.library_model import Facts
 from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.tensorflow import array, constants, first_of, imported, input_of
@@ -60,7 +60,7 @@ class KerasRuntime:
         except Rejected:
             raise
         except Exception as error:
-            raise _unreadable(error, version, keras.__version__) from error
+            raise _unreadable(error, keras, version) from error
         finally:
             place.unlink(missing_ok=True)
 
@@ -145,7 +145,7 @@ def _hdf5_version(artifact: Artifact) -> str | None:
     return found[1].decode() if found else None
 
 
-def _unreadable(error: Exception, version: str | None, installed: str) -> Rejected:
+def _unreadable(error: Exception, keras: Any, version: str | None) -> Rejected:
     text = str(error)
     if "safe_mode" in text or "Lambda" in text:
         return Rejected(
@@ -157,9 +157,5 @@ def _unreadable(error: Exception, version: str | None, installed: str) -> Reject
             f"The model uses a class that is not in the file: {describe(error)}.",
             _EXPORT,
         )
-    made = f"Keras {version}" if version else "another version of Keras"
-    return Rejected(
-        "load_failed",
-        f"The model cannot be loaded: {describe(error)}.",
-        f"It was saved with {made} and opened with {installed}. Save it again, or: {_EXPORT}",
-    )
+    remedy = f"Save it again, or: {_EXPORT}"
+    return unreadable("The model", error, module=keras, version=version, remedy=remedy)

@@ -40,6 +40,16 @@ def made_with(name: str, version: str | None, module: Any) -> dict[str, Library]
     }
 
 
+def unreadable(what: str, error: Exception, *, module: Any, version: str | None, remedy: str) -> Rejected:
+    """The library does not read its own file, most often one of another version."""
+    made = f"{module.__name__} {shown(version)}" if version else f"another version of {module.__name__}"
+    return Rejected(
+        "load_failed",
+        f"{what} cannot be loaded: {describe(error)}.",
+        f"It was saved with {made} and opened with {module.__version__}. {remedy}",
+    )
+
+
 def installed_python() -> Library:
     """Python itself, of which few files tell the version."""
     return Library(artifact=None, installed=".".join(map(str, sys.version_info[:3])))

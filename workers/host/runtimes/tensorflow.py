@@ -8,11 +8,11 @@ import numpy as np
 
 from shared.catalog.verdict import Contents
 from workers.host.artifact import Artifact
-from workers.host.error_text import describe, shown
+from workers.host.error_text import shown
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
 from workers.host.runtimes import protobuf
-from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.library import library, made_with, unreadable
 from workers.host.runtimes.library_model import Facts
 from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.tensors import Batch, TensorInput, batch_of
@@ -59,7 +59,7 @@ class TensorflowRuntime:
         except Rejected:
             raise
         except Exception as error:
-            raise _unreadable(error, version, tf.__version__) from error
+            raise unreadable("The SavedModel", error, module=tf, version=version, remedy=_REMEDY) from error
         finally:
             shutil.rmtree(place, ignore_errors=True)  # all of it is in memory by now
 
@@ -171,12 +171,3 @@ def _written_by(folder: ZippedFolder) -> str | None:
     except (protobuf.NotProtobuf, UnicodeDecodeError) as error:
         raise Rejected("load_failed", f"`{GRAPH}` in the archive cannot be read.", _REMEDY) from error
     return version or None
-
-
-def _unreadable(error: Exception, version: str | None, installed: str) -> Rejected:
-    made = f"TensorFlow {version}" if version else "another version of TensorFlow"
-    return Rejected(
-        "load_failed",
-        f"The SavedModel cannot be loaded: {describe(error)}.",
-        f"It was saved with {made} and opened with {installed}. {_REMEDY}",
-    )

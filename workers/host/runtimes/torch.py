@@ -9,10 +9,9 @@ import numpy as np
 
 from shared.catalog.verdict import Contents
 from workers.host.artifact import Artifact
-from workers.host.error_text import describe
 from workers.host.rejection import Rejected
 from workers.host.rows import Tensors
-from workers.host.runtimes.library import library, made_with
+from workers.host.runtimes.library import library, made_with, unreadable
 from workers.host.runtimes.library_model import Facts
 from workers.host.runtimes.tensor_model import TensorModel
 from workers.host.runtimes.torch_inputs import exported_inputs, scripted_inputs
@@ -65,7 +64,9 @@ class TorchRuntime:
         except Rejected:
             raise
         except Exception as error:
-            raise _unreadable(error, contents.needs["torch"], torch.__version__) from error
+            raise unreadable(
+                "The program", error, module=torch, version=contents.needs["torch"], remedy=_REMEDY
+            ) from error
 
 
 def _exported(torch: Any, artifact: Artifact, version: str | None) -> TensorModel:
@@ -183,12 +184,3 @@ def _exporting_version(folder: ZippedFolder) -> str | None:
     except (ValueError, AttributeError, RecursionError) as error:
         raise Rejected("load_failed", "The program in the file cannot be read.", _REMEDY) from error
     return found[0] if found else None
-
-
-def _unreadable(error: Exception, version: str | None, installed: str) -> Rejected:
-    made = f"torch {version}" if version else "another version of torch"
-    return Rejected(
-        "load_failed",
-        f"The program cannot be loaded: {describe(error)}.",
-        f"It was saved with {made} and opened with {installed}. {_REMEDY}",
-    )
