@@ -3,6 +3,7 @@
 The library is in no lock, being large: it is installed beside the tests' own libraries.
 """
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
 from uv import find_uv_bin
 
 from shared.catalog.verdict import Datatype, Layout
@@ -19,6 +21,7 @@ from tests.fixtures.tables import mixed, numbers
 from workers.host.rejection import Rejected
 from workers.host.rows import RowReader
 from workers.host.runtimes.catboost import CatboostRuntime
+from workers.host.runtimes.sklearn import SklearnRuntime
 
 VERSION = "1.2.10"
 SMALL: dict[str, Any] = {
@@ -55,6 +58,17 @@ def opened(artifact_of, tmp_path):
         return CatboostRuntime().load(artifact_of(tmp_path / "model"))
 
     return open_saved
+
+
+@pytest.fixture
+def unpickled(artifact_of, tmp_path):
+    """Pickles a model and opens the file."""
+
+    def open_pickled(model: Any) -> Any:
+        (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+        return SklearnRuntime().load(artifact_of(tmp_path / "model.pkl"))
+
+    return open_pickled
 
 
 def test_two_classes_of_text_have_probabilities(catboost, opened):
@@ -183,3 +197,37 @@ def test_other_files_are_not_taken_for_models(artifact_of, tmp_path):
     path.write_bytes(b"CBM1")
 
     assert not CatboostRuntime().recognises(artifact_of(path))
+
+
+def test_a_pickled_classifier_knows_its_columns_and_answers_a_class(catboost, unpickled):
+    named = pd.DataFrame(X, columns=["north", "east", "south", "west"])
+    direct = catboost.CatBoostClassifier(**SMALL).fit(named, WORDS[Y])
+    model = unpickled(direct)
+
+    signature = model.describe(None).signature
+    given = model.predict(named, BOTH)
+
+    assert [column.name for column in signature.inputs] == list(named.columns)
+    assert (signature.main.shape, signature.classes) == ([], sorted(set(WORDS)))
+    assert given["label"].tolist() == direct.predict(named).ravel().tolist()
+    np.testing.assert_array_equal(given["probabilities"], direct.predict_proba(named))
+
+
+def test_a_pickled_regressor_in_a_pipeline_counts_its_columns(catboost, unpickled):
+    direct = make_pipeline(catboost.CatBoostRegressor(**SMALL)).fit(X, Y)
+    model = unpickled(direct)
+
+    signature = model.describe(None).signature
+
+    assert [column.name for column in signature.inputs] == ["x0", "x1", "x2", "x3"]
+    assert signature.classes is None
+    np.testing.assert_array_equal(model.predict(X, ["label"])["label"], direct.predict(X))
+
+
+def test_a_pickled_model_takes_its_categories_as_text(catboost, unpickled):
+    table = pd.DataFrame({"amount": X[:, 0], "colour": np.where(Y, "red", "blue")})
+    model = unpickled(catboost.CatBoostClassifier(**SMALL, cat_features=["colour"]).fit(table, Y))
+
+    signature = model.describe(None).signature
+
+    assert [column.datatype.value for column in signature.inputs] == ["FP64", "BYTES"]

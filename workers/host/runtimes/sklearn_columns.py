@@ -15,6 +15,12 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer, LabelEncoder
 
 from shared.catalog.verdict import Datatype
+from workers.host.runtimes.catboost_columns import (
+    catboost_names,
+    catboost_texts,
+    catboost_width,
+    is_catboost,
+)
 
 # Where a fitted estimator keeps the fitted estimator(s) that it passes its own input on to.
 _ONE_INSIDE = ("best_estimator_", "estimator_", "regressor_", "classifier_", "_preprocessor", "estimator")
@@ -42,18 +48,18 @@ def known_names(estimator: Any) -> list[str] | None:
     """The columns' names, where the model was trained on a table."""
     names = _found_inside(estimator, "feature_names_in_")
     if names is None:
-        return next(
-            (list(_keys(step)) for step in walk_inputs(estimator) if isinstance(step, DictVectorizer)), None
-        )
+        return next(filter(None, map(_own_names, walk_inputs(estimator))), None)
     return [str(name) for name in names]
 
 
 def known_width(estimator: Any) -> int | None:
     """How many columns it takes; None where it does not say."""
     width = _found_inside(estimator, "n_features_in_")
+    if not width:  # CatBoost's models say 0 once they were pickled
+        width = next((catboost_width(step) for step in walk_inputs(estimator) if is_catboost(step)), None)
     if width is None and takes_one_series(estimator):
         return 1
-    return None if width is None else int(width)
+    return int(width) if width else None
 
 
 def takes_one_series(estimator: Any) -> bool:
@@ -74,6 +80,13 @@ def walk_inputs(estimator: Any) -> Iterator[Any]:
             yield from walk_inputs(inner)
 
 
+def _own_names(step: Any) -> list[str] | None:
+    """Of those that keep their columns' names elsewhere."""
+    if isinstance(step, DictVectorizer):
+        return list(_keys(step))
+    return catboost_names(step) if is_catboost(step) else None
+
+
 def column_hints(estimator: Any, width: int) -> Hints:
     """What the estimators inside tell of each column, by its number."""
     hints: Hints = {}
@@ -90,9 +103,10 @@ def _found_inside(estimator: Any, attribute: str) -> Any:
 
 
 def _walk(step: Any, positions: Sequence[int], hints: Hints) -> None:
-    if getattr(step, "n_features_in_", len(positions)) != len(positions):
+    if getattr(step, "n_features_in_", 0) not in (0, len(positions)):
         return  # it gets some of the columns only (RFE), and there is no telling which
-    for position, hint in _own_hints(step, positions):
+    own_hints = _catboost_hints if is_catboost(step) else _own_hints
+    for position, hint in own_hints(step, positions):
         hints[position] = _merged(hints.get(position), hint)
     for inner, inner_positions in _passes_on(step, positions):
         _walk(inner, inner_positions or (), hints)
@@ -130,6 +144,11 @@ def _own_hints(step: Any, positions: Sequence[int]) -> Iterator[tuple[int, Hint]
     fitted_on = getattr(step, "_fit_X", None)  # of neighbours: without one nearby, some refuse a row
     if isinstance(fitted_on, np.ndarray) and fitted_on.shape[1:] == (len(positions),):
         yield from zip(positions, map(_hint_of_typical, fitted_on[0].tolist()), strict=True)
+
+
+def _catboost_hints(step: Any, positions: Sequence[int]) -> Iterator[tuple[int, Hint]]:
+    texts = catboost_texts(step)
+    yield from ((positions[at], Hint(datatype=Datatype.BYTES)) for at in texts if at < len(positions))
 
 
 def _keys(vectorizer: DictVectorizer) -> dict[str, Hint]:

@@ -68,7 +68,12 @@ class Methods:
             if method not in called:
                 called[method] = getattr(self._estimator, method)(rows)
             answers[output] = _array(called[method], part)
-        return answers
+        return answers | {LABEL: self._labels(answers[LABEL])} if LABEL in answers else answers
+
+    def _labels(self, values: NDArray[Any]) -> NDArray[Any]:
+        """A class for each row, also where the model gives a list of one (CatBoost, of several classes)."""
+        one_target = isinstance(getattr(self._estimator, "classes_", None), np.ndarray)
+        return values[:, 0] if one_target and values.shape[1:] == (1,) else values
 
     def _way_of_part(self, output: str) -> Way:
         number = output.removeprefix(_PART)

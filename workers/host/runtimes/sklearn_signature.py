@@ -76,7 +76,7 @@ def _all_numbers(signature: Signature) -> bool:
 
 def _classes(estimator: Any) -> list[Any] | None:
     classes = getattr(estimator, "classes_", None)
-    return plain(classes) if isinstance(classes, np.ndarray) and classes.ndim == 1 else None
+    return plain(classes) if isinstance(classes, np.ndarray) and classes.ndim == 1 and classes.size else None
 
 
 def _same_through_matrix(
