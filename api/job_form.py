@@ -49,10 +49,16 @@ class SubmissionForm(Operation):
 
     def __post_init__(self) -> None:
         parts = {
-            "file": binary("The rows: Parquet, or CSV with a header in UTF-8."),
+            "file": binary("The rows: Parquet, CSV with a header, or JSON Lines."),
             "model": text("Id or name of the model.", example="iris_classifier"),
             "version": text("Number of the version; the one that serves if left out.", example="3"),
-            "output_format": text("`parquet` or `csv`; that of the file if left out.", example="parquet"),
+            "format": text(
+                "What the file is, `parquet`, `csv` or `jsonl`; its first bytes say so if left out.",
+                example="jsonl",
+            ),
+            "output_format": text(
+                "`parquet`, `csv` or `jsonl`; that of the file if left out.", example="parquet"
+            ),
             "include": text(
                 "Input columns to carry into the output: `all` (the default), `none`, names with commas"
                 " between them, or a JSON list of names.",

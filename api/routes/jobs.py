@@ -28,6 +28,7 @@ from shared.storage.store import Storage
 _MEDIA_TYPES = {
     FileFormat.PARQUET: "application/vnd.apache.parquet",
     FileFormat.CSV: "text/csv; charset=utf-8; header=present",
+    FileFormat.JSONL: "application/jsonl",
 }
 
 JobRef = Annotated[str, PathParameter(description="Id of the job.", max_length=200)]

@@ -35,6 +35,8 @@ class FileFormat(StrEnum):
 
     PARQUET = "parquet"
     CSV = "csv"
+    JSONL = "jsonl"
+    ARROW = "arrow"  # of inputs alone
 
 
 class RowGroups(msgspec.Struct, frozen=True, tag="row_groups"):
@@ -45,7 +47,7 @@ class RowGroups(msgspec.Struct, frozen=True, tag="row_groups"):
 
 
 class ByteRange(msgspec.Struct, frozen=True, tag="byte_range"):
-    """A chunk of a CSV file: whole records, from byte `start` up to `end`, excluded."""
+    """A chunk of a file of text: whole records, from byte `start` up to `end`, excluded."""
 
     start: int
     end: int

@@ -13,13 +13,14 @@ T = TypeVar("T")
 
 METADATA_MAX_BYTES = 4096
 
-OPTIONS = ("model", "version", "output_format", "include", "callback_url", "metadata")
+OPTIONS = ("model", "version", "format", "output_format", "include", "callback_url", "metadata")
 
 
 class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     """The text fields of a submission.
 
     Attributes:
+        format: of the file; None: whatever its first bytes say.
         include: input columns to carry into the output: `all`, `none`, names with commas between them, or
             a JSON list of names.
         metadata: a JSON object of the caller's own, given back with the job.
@@ -27,6 +28,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     version: Annotated[int, Meta(ge=1)] | None = None
+    format: FileFormat | None = None
     output_format: FileFormat | None = None
     include: str = "all"
     callback_url: str | None = None
@@ -46,6 +48,19 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         if "" in names or len(set(names)) < len(names):
             raise _refused("include", "names input columns, each once, or is `all` or `none`")
         return names
+
+    def output(self, input_format: FileFormat) -> FileFormat:
+        """The format of the output: that of the input, but Parquet for Arrow, unless another is asked for.
+
+        Raises:
+            InvalidOption: jobs do not write it.
+        """
+        if self.output_format is FileFormat.ARROW:
+            raise _refused(
+                "output_format", "is `parquet`, `csv` or `jsonl`: jobs read Arrow, and write Parquet"
+            )
+        same = FileFormat.PARQUET if input_format is FileFormat.ARROW else input_format
+        return self.output_format or same
 
     def labels(self) -> dict[str, Any]:
         """The caller's metadata.

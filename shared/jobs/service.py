@@ -65,18 +65,18 @@ class JobService:
 
         Raises:
             InvalidOption, CallbackUrlRefused: an option does not fit.
-            UnsupportedFormat: the file is neither Parquet nor CSV.
+            UnsupportedFormat: the file is of no format that is read here.
             ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
         """
         if form.callback_url is not None:
             check_callback_url(form.callback_url, self._settings)
         columns, labels = form.columns(), form.labels()
-        input_format = await self._format_of(file)
+        input_format = await self._format_of(file, form.format)
         async with self._database.transaction() as session:
             version = await serving_version(session, tenant_id, form.model, form.version)
             job = _new_job(form, file, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
-            job.input_format, job.output_format = input_format, form.output_format or input_format
+            job.input_format, job.output_format = input_format, form.output(input_format)
             session.add(job)
             await session.flush()
             view = await self._view(session, job)
@@ -161,10 +161,10 @@ class JobService:
             raise JobEnded(f"the job has {job.status}: there is nothing left to cancel")
         return await end_job(session, job, JobStatus.CANCELLED, settings=self._settings)
 
-    async def _format_of(self, file: InputFile) -> FileFormat:
+    async def _format_of(self, file: InputFile, asked: FileFormat | None) -> FileFormat:
         end = min(SNIFFED_BYTES, file.size_bytes)
         head = b"".join([piece async for piece in self._storage.read(file.key, end=end)])
-        return format_of(head, file.name)
+        return format_of(head, file.name, asked)
 
     async def _view(self, session: AsyncSession, job: JobRow) -> JobView:
         progress = await progress_of(session, [job])

@@ -152,7 +152,7 @@ def _compile(signature: Signature) -> Callable[[bytes], Any]:
     """The decoder of bodies that fit; one that takes nothing where none can be made."""
     if len(signature.inputs) > MAX_COMPILED_COLUMNS:
         return _take_nothing
-    types = [_type_of(column, signature.layout) for column in signature.inputs]
+    types = [decoded_type(column, signature.layout) for column in signature.inputs]
     try:
         row = _row_type(signature.inputs, types)
     except ValueError:  # names that need escapes in JSON, or stand for two columns
@@ -162,7 +162,8 @@ def _compile(signature: Signature) -> Callable[[bytes], Any]:
     ).decode
 
 
-def _type_of(column: Column, layout: Layout) -> Any:
+def decoded_type(column: Column, layout: Layout) -> Any:
+    """What a decoder takes for a value of the column without asking the rules for single ones."""
     if layout is not Layout.TENSORS:
         return _TYPES[travels_as(column, layout)]
     return array_type(column, _TYPES_IN_ARRAYS.get(column.datatype, _TYPES[column.datatype]))

@@ -54,7 +54,7 @@ class RowReader:
         self._named = signature.named
         self._width = len(self._names)
         self._layout = signature.layout
-        self._coerce = [_rule_of(column, signature.layout) for column in signature.inputs]
+        self._coerce = [rule_of(column, signature.layout) for column in signature.inputs]
         self._pack = struct.Struct(f"<{self._width}d").pack
 
     def read(self, rows: Sequence[Any]) -> ReadRows:
@@ -153,7 +153,7 @@ class RowReader:
         return faults
 
 
-def _rule_of(column: Column, layout: Layout) -> Callable[[Any], Any]:
+def rule_of(column: Column, layout: Layout) -> Callable[[Any], Any]:
     """What a value of the column must be: of an array, all that is in it."""
     return array_rule(column) if layout is Layout.TENSORS else COERCE[travels_as(column, layout)]
 

@@ -1,6 +1,7 @@
 """What comes out of a job, for every pair of formats, compared with scikit-learn called directly."""
 
 import io
+import json
 from pathlib import Path
 
 import joblib
@@ -70,6 +71,22 @@ async def test_a_csv_job_appends_the_predictions_to_the_very_lines_of_the_input(
     output = pd.read_csv(io.BytesIO(await jobs.result(job_id)))
     assert output.pop("prediction").tolist() == expected(iris_on_frame, flowers)
     assert output.to_csv(index=False) == text
+    assert job.rows.total == ROWS
+
+
+async def test_json_lines_keep_their_lines_and_get_the_predictions(
+    serve_model: ServeModel, jobs: Jobs, run_job: RunJob, iris_on_frame: Path, flowers: pd.DataFrame
+):
+    await serve_model("iris", iris_on_frame)
+    content = flowers.to_json(orient="records", lines=True).encode()
+    job_id = await jobs.submitted(content, model="iris")
+
+    job = await run_job(job_id)
+
+    assert (job.status, job.input.format) == (JobStatus.SUCCEEDED, "jsonl"), job.error
+    rows = [json.loads(line) for line in (await jobs.result(job_id)).splitlines()]
+    assert [row.pop("prediction") for row in rows] == expected(iris_on_frame, flowers)
+    assert rows == [json.loads(line) for line in content.splitlines()]
     assert job.rows.total == ROWS
 
 

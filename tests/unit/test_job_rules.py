@@ -45,8 +45,36 @@ def test_an_include_that_cannot_be_read_is_refused(include: str):
 def test_a_format_is_told_by_content_and_not_by_name():
     assert format_of(b"PAR1\x15\x04", "rows.csv") is FileFormat.PARQUET
     assert format_of(b"a,b\n1,2\n", "rows") is FileFormat.CSV
+    assert format_of(b'\xef\xbb\xbf\n{ "a": 1}', "rows.csv") is FileFormat.JSONL
     with pytest.raises(UnsupportedFormat, match="gzip"):
         format_of(b"\x1f\x8b\x08", "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "says"),
+    [
+        (b'[\n {"a": 1}]', "rows.json", "a JSON array: write an object a line"),
+        (b"a,b\n1,2\n", "rows.ndjson", "not JSON Lines.* though its name says so"),
+    ],
+)
+def test_what_only_looks_like_json_lines_is_explained(head: bytes, name: str, says: str):
+    with pytest.raises(UnsupportedFormat, match=says):
+        format_of(head, name)
+
+
+def test_what_the_sender_says_of_a_file_must_be_so():
+    assert format_of(b'{"a"', "rows", FileFormat.CSV) is FileFormat.CSV
+    with pytest.raises(UnsupportedFormat, match="not csv, as `format` says, but parquet"):
+        format_of(b"PAR1", "rows", FileFormat.CSV)
+    with pytest.raises(UnsupportedFormat, match="not parquet, as `format` says, but jsonl"):
+        format_of(b'{"a": 1}', "rows", FileFormat.PARQUET)
+
+
+def test_an_output_that_jobs_do_not_write_is_refused():
+    assert JobForm(model="m").output(FileFormat.JSONL) is FileFormat.JSONL
+    assert JobForm(model="m").output(FileFormat.ARROW) is FileFormat.PARQUET
+    with pytest.raises(InvalidOption, match="output_format"):
+        JobForm(model="m", output_format=FileFormat.ARROW).output(FileFormat.CSV)
 
 
 def order(*names: str, named: bool = True, shape: list[int] | None = None, **changes) -> Order:

@@ -32,7 +32,7 @@ def refuse_arrays_in_csv(signature: Signature) -> None:
         if column.shape:
             raise ColumnsDoNotFit(
                 f"the model takes arrays of shape {column.shape} in {column.name!r}, which CSV cannot hold:"
-                " send a Parquet file with a column of lists",
+                " send a Parquet file with a column of lists, or JSON Lines",
                 column=column.name,
             )
 

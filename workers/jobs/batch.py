@@ -25,7 +25,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         inputs: the model's columns, in its order and under its names.
         carried: what goes into the output beside the predictions: a table for Parquet, an array of lines
-            for CSV, None where nothing does, or where the join takes it from the input.
+            for CSV, of the beginnings of objects for JSON Lines, None where nothing does, or where the join
+            takes it from the input.
     """
 
     inputs: pa.Table

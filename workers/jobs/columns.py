@@ -137,7 +137,7 @@ def _prediction_schema(order: Order, taken: set[str]) -> pa.Schema:
     if order.output_format is FileFormat.CSV:
         raise ColumnsDoNotFit(
             f"the model answers arrays of shape {main.shape}, which CSV cannot hold:"
-            " ask for the output as Parquet"
+            " ask for the output as Parquet or JSON Lines"
         )
     for _ in main.shape:
         kind = pa.list_(kind)

@@ -19,7 +19,8 @@ from workers.jobs.csv_cut import cut_records, whole_records
 from workers.jobs.csv_dialect import read_dialect
 from workers.jobs.csv_fault import broken_record, unfit_value
 from workers.jobs.csv_text import csv_lines, header_line, split_records
-from workers.jobs.outputs import LinesOutput, Output, StackedOutput
+from workers.jobs.json_objects import object_heads, refuse_doubled
+from workers.jobs.outputs import JsonLinesOutput, LinesOutput, Output, StackedOutput
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 
@@ -41,6 +42,8 @@ class CsvInput:
         self._types = {at: ARROW_TYPES[wanted] for at, wanted in self._wanted.items()}
         self._wide = {at: pa.float64() for at, type_ in self._types.items() if type_ == pa.float32()}
         self._output = order.output_format
+        if self._output is FileFormat.JSONL:
+            refuse_doubled([self.dialect.names[at] for at in self.columns.carried])
 
     def plan(self, chunk_bytes: int) -> list[PlannedChunk]:
         """Chunks of whole records, of about `chunk_bytes`. How many rows they have is not known yet."""
@@ -80,6 +83,8 @@ class CsvInput:
         predictions = self.columns.predictions
         if self._output is FileFormat.PARQUET:
             return StackedOutput(self._carried_schema(), predictions)
+        if self._output is FileFormat.JSONL:
+            return JsonLinesOutput(predictions)
         return LinesOutput(self._carried_header(), predictions, self.dialect.delimiter)
 
     def _batch(self, block: bytes, records: pa.Array) -> Batch:
@@ -134,7 +139,8 @@ class CsvInput:
         others = [at for at in self.columns.carried if str(at) not in self._types]
         texts = self._texts(block, others)
         columns = [(texts if at in others else table)[str(at)] for at in self.columns.carried]
-        return pa.table(columns, schema=self._carried_schema())
+        carried = pa.table(columns, schema=self._carried_schema())
+        return object_heads(carried) if self._output is FileFormat.JSONL else carried
 
     def _carried_schema(self) -> pa.Schema:
         """In a Parquet output: what the model does not take stays text."""

@@ -8,9 +8,15 @@ from shared.jobs.order import Order
 from workers.jobs.batch import Batch
 from workers.jobs.columns import Columns
 from workers.jobs.csv_input import CsvInput
+from workers.jobs.json_input import JsonLinesInput
 from workers.jobs.outputs import Output
 from workers.jobs.parquet_input import ParquetInput
 
+_INPUTS: dict[FileFormat, type[CsvInput | JsonLinesInput | ParquetInput]] = {
+    FileFormat.PARQUET: ParquetInput,
+    FileFormat.CSV: CsvInput,
+    FileFormat.JSONL: JsonLinesInput,
+}
 _MIN_CHUNK_BYTES = 4 * 1024 * 1024  # below this a chunk costs more than it saves
 _CHUNKS = 8  # of an input that is smaller than so many whole chunks, so that every worker gets some
 
@@ -43,7 +49,7 @@ def open_input(file: BinaryIO, order: Order) -> JobInput:
     Raises:
         UnreadableInput: it is damaged, or its columns do not fit.
     """
-    return ParquetInput(file, order) if order.input_format is FileFormat.PARQUET else CsvInput(file, order)
+    return _INPUTS[order.input_format](file, order)
 
 
 def plan_chunks(job_input: JobInput, *, chunk_bytes: int) -> list[PlannedChunk]:

@@ -2,8 +2,9 @@
 
 input    output   a part holds                     parts are joined by
 Parquet  Parquet  the predictions                  putting them beside the input's own bytes
-CSV      Parquet  carried columns and predictions  stacking their row groups
-either   CSV      lines                            writing them one after the other
+others   Parquet  carried columns and predictions  stacking their row groups
+any      CSV      lines                            writing them one after the other
+any      JSONL    lines                            likewise
 """
 
 import shutil
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from workers.jobs.csv_text import header_line
 from workers.jobs.parquet_join import append_columns, stack_parts
-from workers.jobs.parts import CsvPart, Part, PredictionsPart, TablePart
+from workers.jobs.parts import CsvPart, JsonLinesPart, Part, PredictionsPart, TablePart
 
 _COPY_BYTES = 4 * 1024 * 1024
 
@@ -45,6 +46,22 @@ class LinesOutput:
         names = header_line(self._predictions.names, self._delimiter)
         carried = [] if self._carried is None else [self._carried]
         sink.write(self._delimiter.encode().join([*carried, names]) + b"\n")
+        for part in parts:
+            shutil.copyfileobj(part, sink, _COPY_BYTES)
+
+
+class JsonLinesOutput:
+    """JSON Lines."""
+
+    def __init__(self, predictions: pa.Schema) -> None:
+        self._predictions = predictions
+
+    def part(self, sink: BinaryIO) -> Part:
+        """Lines."""
+        return JsonLinesPart(sink, self._predictions.names)
+
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+        """The lines of all parts."""
         for part in parts:
             shutil.copyfileobj(part, sink, _COPY_BYTES)
 

@@ -7,19 +7,17 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.catalog.verdict import Column, Datatype, Layout
-from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
+from shared.catalog.verdict import Layout
+from shared.jobs.errors import UnreadableInput
 from shared.jobs.job import FileFormat, PlannedChunk, RowGroups
 from shared.jobs.order import Order
-from shared.predictions.arrow_arrays import array_fault
-from shared.predictions.arrow_values import can_fit
-from shared.predictions.values import WORDS
 from workers.jobs.arrays import array_column, rows_at_once
 from workers.jobs.batch import Batch
+from workers.jobs.carrying import carried_lines, check_carried, lines_output
 from workers.jobs.coercion import coerced_column
+from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
-from workers.jobs.csv_text import COMMA, can_be_text, csv_lines, header_line
-from workers.jobs.outputs import AppendedOutput, LinesOutput, Output
+from workers.jobs.outputs import AppendedOutput, Output
 
 # Read at a time of each column; without it a whole column chunk would be in memory at once. A megabyte
 # read no faster and cost 30 MB more a thread on 30 columns.
@@ -36,7 +34,8 @@ class ParquetInput:
         self._keep = order.output_columns
         self._fed_names = [column.name for column in order.signature.inputs]
         self._signature, self._wanted = order.signature, model_datatypes(order.signature)
-        self._as_text = order.output_format is FileFormat.CSV
+        self._output = order.output_format
+        self._as_text = order.output_format is not FileFormat.PARQUET
         self._check_types()
 
     @property
@@ -78,7 +77,7 @@ class ParquetInput:
         if not self._as_text:
             return AppendedOutput(self._raw, self._keep, predictions)
         names = [self._schema.names[at] for at in self.columns.carried]
-        return LinesOutput(header_line(names, COMMA) if names else None, predictions, COMMA)
+        return lines_output(self._output, names, predictions)
 
     def _groups(self) -> list[pq.RowGroupMetaData]:
         metadata = self._file.metadata
@@ -96,12 +95,10 @@ class ParquetInput:
     def _batch(self, read: pa.RecordBatch, *, first_row: int) -> Batch:
         fed = [read.column(self._schema.names[at]) for at in self.columns.fed]
         columns = [self._fed(number, column, first_row=first_row) for number, column in enumerate(fed)]
-        carried = (
-            [read.column(self._schema.names[at]) for at in self.columns.carried] if self._as_text else None
-        )
+        names = [self._schema.names[at] for at in self.columns.carried] if self._as_text else []
         return Batch(
             inputs=pa.table(columns, names=self._fed_names),
-            carried=csv_lines(carried, COMMA) if carried else None,
+            carried=carried_lines(read.select(names), self._output) if names else None,
         )
 
     def _fed(self, number: int, column: pa.Array, *, first_row: int) -> pa.Array:
@@ -112,42 +109,10 @@ class ParquetInput:
         return coerced_column(column, self._wanted[number], name=name, first_row=first_row)
 
     def _check_types(self) -> None:
-        fed = [self._schema.field(at) for at in self.columns.fed]
-        if self._signature.layout is Layout.TENSORS:
-            _check_arrays(fed, self._signature.inputs)
-        else:
-            _check_scalars(fed, self._wanted)
+        check_fed([self._schema.field(at) for at in self.columns.fed], self._signature)
         if self._as_text:
             carried = [self._schema.field(at) for at in self.columns.carried]
-            _check_as_text(carried, Counter(self._schema.names))
-
-
-def _check_scalars(fields: list[pa.Field], datatypes: list[Datatype]) -> None:
-    for field, wanted in zip(fields, datatypes, strict=True):
-        if not can_fit(field.type, wanted):
-            raise ColumnsDoNotFit(
-                f"the column {field.name!r} has the type {field.type}, and the model takes {WORDS[wanted]}",
-                column=field.name,
-            )
-
-
-def _check_arrays(fields: list[pa.Field], inputs: list[Column]) -> None:
-    for field, wanted in zip(fields, inputs, strict=True):
-        fault = array_fault(field.type, wanted)
-        if fault is not None:
-            raise ColumnsDoNotFit(f"the column {field.name!r} does not fit: {fault}", column=field.name)
-
-
-def _check_as_text(fields: list[pa.Field], counts: Counter[str]) -> None:
-    for field in fields:
-        if counts[field.name] > 1:
-            raise ColumnsDoNotFit(f"the file has more than one column {field.name!r}", column=field.name)
-        if not can_be_text(field.type):
-            raise ColumnsDoNotFit(
-                f"the column {field.name!r} has the type {field.type}, which CSV cannot hold:"
-                " leave it out of `include`, or ask for Parquet",
-                column=field.name,
-            )
+            check_carried(carried, Counter(self._schema.names), self._output)
 
 
 def _opened(file: BinaryIO) -> pq.ParquetFile:

@@ -9,6 +9,7 @@ import pyarrow.types as kinds
 
 from workers.jobs.batch import Batch
 from workers.jobs.csv_text import csv_lines
+from workers.jobs.json_objects import object_lines
 
 _ROW_GROUP_ROWS = 128 * 1024
 _ROW_GROUP_BYTES = 32 * 1024 * 1024  # in memory, until they are written
@@ -36,6 +37,21 @@ class CsvPart:
         if batch.carried is not None:
             lines = _joined(batch.carried, lines, self._delimiter.encode())
         self._sink.write(_bytes_of(lines))
+
+    def close(self) -> None:
+        """Every line is written already."""
+
+
+class JsonLinesPart:
+    """An object a line."""
+
+    def __init__(self, sink: BinaryIO, names: list[str]) -> None:
+        self._sink, self._names = sink, names
+
+    def write(self, batch: Batch, predictions: list[pa.Array]) -> None:
+        """Add lines: what of the batch is carried are the beginnings of their objects."""
+        rows = pa.table(predictions, names=self._names)
+        self._sink.write(object_lines(batch.carried, rows))
 
     def close(self) -> None:
         """Every line is written already."""
