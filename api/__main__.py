@@ -55,7 +55,11 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn asks ten times a second whether to stop."""
-        return await super().on_tick(counter) or time.monotonic() >= self._stop_at
+        stops = await super().on_tick(counter) or time.monotonic() >= self._stop_at
+        news = self._app.state.get("job_news")
+        if stops and news is not None:
+            news.end_waits()  # those who follow a job would hold the process up
+        return stops
 
 
 def listen(host: str, port: int, *, processes: int) -> list[socket.socket]:

@@ -36,6 +36,8 @@ RESOURCES = (
     "api_keys",
     "catalog",
     "database",
+    "event_streams",
+    "job_news",
     "messenger",
     "metrics",
     "promotions",

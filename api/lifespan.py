@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from api.credentials import Credentials
+from api.event_streams import EventStreams
 from api.predictor import Predictor
 from api.promotions import Promotions
 from api.readiness import Readiness
@@ -20,6 +21,7 @@ from shared.analytics.recorder import Recorder
 from shared.catalog.catalog import Catalog
 from shared.catalog.news import CatalogNews
 from shared.database.engine import Database
+from shared.jobs.news import JobNews
 from shared.limits.limiter import RateLimiter
 from shared.messaging.broker import Messenger, connect_broker
 from shared.messaging.redis import connect_redis
@@ -41,6 +43,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
             _connect(app.state, settings, closing)
             _open_accounts(app.state, settings, tokens, closing)
             _open_catalog(app.state, settings, closing)
+            _open_jobs(app.state, settings, closing)
             await _open_predictions(app.state, settings, closing)
             yield
 
@@ -82,6 +85,14 @@ def _open_catalog(state: State, settings: Settings, closing: AsyncExitStack) -> 
     state.catalog = Catalog(state.database, state.redis, storage=state.storage, news=state.catalog_news)
     state.promotions = Promotions(state.catalog, state.redis, heartbeats=heartbeats)
     state.catalog_news.start()
+
+
+def _open_jobs(state: State, settings: Settings, closing: AsyncExitStack) -> None:
+    """Who follows which job."""
+    state.job_news = JobNews(state.redis)
+    closing.push_async_callback(state.job_news.close)
+    state.event_streams = EventStreams(settings.max_event_streams)
+    state.job_news.start()
 
 
 async def _open_predictions(state: State, settings: Settings, closing: AsyncExitStack) -> None:

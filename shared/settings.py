@@ -122,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: Seconds = 15.0  # a chunk whose lease is older has lost its worker
     chunk_attempts: Count = 3
     resend_after_s: Seconds = 20.0  # a message unanswered this long is sent again
+    max_event_streams: Count = 32  # by which one tenant follows jobs at one API process
 
     # Webhooks
     webhook_timeout_s: Seconds = 15.0

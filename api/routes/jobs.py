@@ -4,6 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from litestar.response import Stream
@@ -11,6 +12,8 @@ from litestar.response import Stream
 from api.attachment import attachment_headers
 from api.byte_range import requested_range
 from api.entity_tag import is_among
+from api.event_streams import HEADERS, MEDIA_TYPE, EventStreams
+from api.job_events import event_id, job_events
 from api.job_form import SubmissionForm, submitted_form
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
@@ -19,6 +22,7 @@ from shared.access.caller import Caller
 from shared.database.engine import Database
 from shared.jobs.job import FileFormat, JobStatus
 from shared.jobs.lookup import JobFilter
+from shared.jobs.news import JobNews
 from shared.jobs.service import JobService
 from shared.jobs.view import JobView
 from shared.messaging.broker import Messenger
@@ -102,6 +106,36 @@ async def get_job(
     return Response(view, headers=headers)
 
 
+@get("/{job:str}/events", status_code=200, responses=answers(401, 404))
+async def get_events(
+    *,
+    job: JobRef,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    event_streams: NamedDependency[EventStreams],
+    settings: NamedDependency[Settings],
+    last_event_id: Annotated[str, HeaderParameter(name="Last-Event-ID", max_length=100)] = "",
+) -> Response[None] | Stream:
+    """A job as server-sent events, from now to its end.
+
+    `status` tells of another state, `progress` of more rows; `data` is the job. The first event tells how it
+    is now, unless `Last-Event-ID` names that. 204 where the client has seen the job's end: there is no more.
+    """
+    view = await jobs.get(caller.tenant_id, job)
+    if view.ended_at is not None and event_id(view) == last_event_id:
+        return Response(None, status_code=204)
+    place = event_streams.take(caller.tenant_id)
+    told = job_events(
+        jobs, caller.tenant_id, job_id=view.id, seen=last_event_id, lasts_s=settings.access_token_ttl_s
+    )
+
+    async def close() -> None:
+        event_streams.free(caller.tenant_id, place)
+        await told.aclose()
+
+    return Stream(told, headers=HEADERS, media_type=MEDIA_TYPE, background=BackgroundTask(close))
+
+
 @get("/{job:str}/result", status_code=200, responses=answers(401, 404, 409, 410))
 async def get_result(
     *,
@@ -152,14 +186,16 @@ def _provide_jobs(
     settings: NamedDependency[Settings],
     database: NamedDependency[Database],
     storage: NamedDependency[Storage],
+    *,
     messenger: NamedDependency[Messenger],
+    job_news: NamedDependency[JobNews],
 ) -> JobService:
-    return JobService(settings, database, storage=storage, messenger=messenger)
+    return JobService(settings, database, storage=storage, messenger=messenger, news=job_news)
 
 
 jobs_routes = Router(
     "/jobs",
-    route_handlers=[submit_job, list_jobs, get_job, get_result, cancel_job],
+    route_handlers=[submit_job, list_jobs, get_job, get_events, get_result, cancel_job],
     dependencies={"jobs": Provide(_provide_jobs, sync_to_thread=False)},
     tags=["Jobs"],
 )

@@ -1,8 +1,9 @@
 """Jobs for those who submit them, and the look for work whose message or worker was lost."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from shared.jobs.hints import Hint, send_hints
 from shared.jobs.input_format import SNIFFED_BYTES, format_of
 from shared.jobs.job import ENDED, ChunkStatus, FileFormat, JobStatus
 from shared.jobs.lookup import JobFilter, find_job, list_jobs, progress_of
+from shared.jobs.news import JobNews
 from shared.jobs.options import JobForm
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.jobs.view import JobView, job_view
@@ -28,7 +30,8 @@ from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.webhooks.callback_url import check_callback_url
 
-POLL_S = 0.25  # between two looks at a job that somebody waits for
+LOOK_S = 15.0  # between two looks at a job that somebody waits for, should no message come
+PAUSE_S = 0.1  # between two looks in any case
 MAX_RESENT = 100  # messages of each kind that one look sends again
 
 
@@ -55,10 +58,16 @@ class JobService:
     """What the owners of jobs can do with them."""
 
     def __init__(
-        self, settings: Settings, database: Database, *, storage: Storage, messenger: Messenger
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        storage: Storage,
+        messenger: Messenger,
+        news: JobNews,
     ) -> None:
         self._settings, self._database = settings, database
-        self._storage, self._messenger = storage, messenger
+        self._storage, self._messenger, self._news = storage, messenger, news
 
     async def submit(self, tenant_id: UUID, job_id: UUID, form: JobForm, file: InputFile) -> JobView:
         """Take a job on for a file that lies in storage.
@@ -106,10 +115,31 @@ class JobService:
         deadline = time.monotonic() + wait_s
         view = first = await self.get(tenant_id, job)
         is_old = is_known or (lambda later: (later.status, later.rows) == (first.status, first.rows))
-        while view.ended_at is None and is_old(view) and (left_s := deadline - time.monotonic()) > 0:
-            await asyncio.sleep(min(POLL_S, left_s))
-            view = await self.get(tenant_id, job)
+        if wait_s and view.ended_at is None and is_old(view):
+            async with contextlib.aclosing(self.follow(tenant_id, first.id, until=deadline)) as looks:
+                async for view in looks:
+                    if view.ended_at is not None or not is_old(view):
+                        break
         return view
+
+    async def follow(self, tenant_id: UUID, job_id: UUID, *, until: float) -> AsyncGenerator[JobView]:
+        """The job now, again whenever it may have changed, and every LOOK_S in any case.
+
+        Ends at `until`, in monotonic seconds, or when the process is about to stop.
+
+        Raises:
+            JobNotFound: there is none, or it is another tenant's.
+        """
+        with self._news.watch(job_id) as changed:
+            while True:
+                changed.clear()
+                yield await self.get(tenant_id, str(job_id))
+                left_s = until - time.monotonic()
+                if left_s <= 0 or self._news.ended:
+                    return
+                await asyncio.sleep(min(PAUSE_S, left_s))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), min(LOOK_S, left_s))
 
     async def list_newest(self, tenant_id: UUID, wanted: JobFilter, *, limit: int) -> list[JobView]:
         """Up to `limit` jobs, the newest first."""
@@ -129,6 +159,7 @@ class JobService:
             row = await find_job(session, tenant_id, job, lock=True)
             hints = await self._cancel(session, row)
             view = await self._view(session, row)
+        await self._news.announce(view.id)
         await send_hints(self._messenger, hints)
         return view
 

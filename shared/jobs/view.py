@@ -43,6 +43,7 @@ class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
     self: str
     result: str
     cancel: str
+    events: str
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,4 +115,6 @@ def _output(job: JobRow) -> JobOutput:
 
 
 def _urls(job_url: str) -> JobUrls:
-    return JobUrls(self=job_url, result=f"{job_url}/result", cancel=f"{job_url}/cancel")
+    return JobUrls(
+        self=job_url, result=f"{job_url}/result", cancel=f"{job_url}/cancel", events=f"{job_url}/events"
+    )

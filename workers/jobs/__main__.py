@@ -5,9 +5,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.database.engine import Database
+from shared.jobs.news import JobNews
 from shared.logs import configure_logs
 from shared.messaging.actors import JOBS_QUEUE
 from shared.messaging.broker import Messenger, connect_broker
+from shared.messaging.redis import connect_redis
 from shared.pandas_kept_out import keep_pandas_out
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -30,12 +32,13 @@ def main() -> None:
     templates = Templates(Environments(settings, storage, os.environ), new_template=template_for(settings))
     templates.start()
     tell_confinement(templates.confinement, sandbox=settings.sandbox)
-    broker = connect_broker(settings)
+    broker, redis = connect_broker(settings), connect_redis(settings.redis_url)
     context = JobContext(
         settings=settings,
         database=Database(settings.database_url),
         storage=storage,
         messenger=Messenger(broker),
+        news=JobNews(redis),
         hosts=HostPool(templates, storage, size=settings.job_threads, load_timeout_s=settings.load_timeout_s),
         threads=ThreadPoolExecutor(settings.job_threads),
         stopping=threading.Event(),
@@ -46,13 +49,17 @@ def main() -> None:
         templates.environments.stop()
         context.stopping.set()
 
+    async def close() -> None:
+        await context.database.close()
+        await redis.aclose()
+
     with publishing_metrics(settings.redis_url, "batch"):
         run_worker(
             broker,
             JOBS_QUEUE,
             threads=settings.job_threads,
             on_stop=stop,
-            close=context.database.close,
+            close=close,
         )
     templates.close()
 

@@ -35,13 +35,19 @@ async def attempt(
     Returns:
         Whether the result was recorded.
     """
-    sign = StopSign()
+    sign, told = StopSign(), 0
 
     async def renew() -> bool:
+        nonlocal told
+        rows = rows_done()
         async with context.database.transaction() as session:
-            if isinstance(claim, ChunkClaim):
-                return await renew_chunk(session, claim, rows_done=rows_done(), settings=context.settings)
-            return await renew_step(session, claim, settings=context.settings)
+            if not isinstance(claim, ChunkClaim):
+                return await renew_step(session, claim, settings=context.settings)
+            is_held = await renew_chunk(session, claim, rows_done=rows, settings=context.settings)
+        if rows != told:
+            told = rows
+            await context.news.announce(claim.job_id)
+        return is_held
 
     try:
         result = await hold(work(sign), renew=renew, sign=sign, is_stopping=context.stopping.is_set)
@@ -52,6 +58,7 @@ async def attempt(
         hints = await record(session, result)
         if hints is None:  # another worker's, or the job has ended: nobody shall wait for our lease
             await hand_back(session, claim)
+    await context.news.announce(claim.job_id)
     await send_hints(context.messenger, hints or [])
     return hints is not None
 
@@ -59,6 +66,7 @@ async def attempt(
 async def _record_trouble(context: JobContext, claim: Claim, error: Exception) -> None:
     async with context.database.transaction() as session:
         hints = await _outcome(session, claim, error, context)
+    await context.news.announce(claim.job_id)
     await send_hints(context.messenger, hints)
 
 

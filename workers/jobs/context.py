@@ -10,6 +10,7 @@ from typing import BinaryIO, ParamSpec, TypeVar, cast
 import msgspec
 
 from shared.database.engine import Database
+from shared.jobs.news import JobNews
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -32,6 +33,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     storage: Storage
     messenger: Messenger
+    news: JobNews
     hosts: HostPool
     threads: Executor
     stopping: threading.Event

@@ -27,6 +27,7 @@ async def run_chunk(context: JobContext, job_id: UUID, index: int) -> None:
     """
     async with context.database.transaction() as session:
         claim = await claim_chunk(session, job_id, index, settings=context.settings)
+    await context.news.announce(job_id)
     if claim is None:
         return
     run = ChunkRun(context, claim)
