@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from workers.host.archive import Archive, is_zip
 from workers.host.artifact import Artifact
@@ -10,6 +11,7 @@ from workers.host.cell import scratch
 from workers.host.rejection import Rejected
 
 _MOST_TEXT_BYTES = 64 * 1024**2  # of a file that is read whole
+_archives: WeakKeyDictionary[Artifact, Archive] = WeakKeyDictionary()
 _LITTER = ("__MACOSX/", ".DS_Store")  # what a Mac adds
 
 
@@ -106,7 +108,7 @@ def opened(artifact: Artifact) -> ZippedFolder | None:
     if not is_zip(artifact):
         return None
     try:
-        return ZippedFolder(artifact, Archive(artifact))
+        return ZippedFolder(artifact, _archive_of(artifact))
     finally:
         artifact.file.seek(0)
 
@@ -120,6 +122,14 @@ def folder_with(artifact: Artifact, marker: str) -> ZippedFolder | None:
     holders = [name.removesuffix(tail) for name in whole.names if name.endswith(tail)]
     inner = [holder for holder in holders if "/" not in holder]
     return whole.inside(inner[0]) if len(inner) == 1 else None
+
+
+def _archive_of(artifact: Artifact) -> Archive:
+    """Checked once: every runtime looks into it, and fifty thousand entries take a second."""
+    known = _archives.get(artifact)
+    if known is None:
+        known = _archives[artifact] = Archive(artifact)
+    return known
 
 
 def _is_litter(name: str) -> bool:
