@@ -128,7 +128,11 @@ async def renew_chunk(
     renewed = await session.scalar(
         update(ChunkRow)
         .where(holds_chunk(claim), is_running.exists())
-        .values(lease_until=func.now() + timedelta(seconds=settings.lease_s), rows_done=rows_done)
+        .values(
+            lease_until=func.now() + timedelta(seconds=settings.lease_s),
+            rows_done=rows_done,
+            counted_at=func.now(),
+        )
         .returning(ChunkRow.index)
     )
     return renewed is not None
@@ -173,4 +177,5 @@ def _start(job: JobRow, chunk: ChunkRow, *, now: datetime, settings: Settings) -
     chunk.fence += 1
     chunk.attempts += 1
     chunk.rows_done = 0
+    chunk.started_at = chunk.counted_at = now
     chunk.lease_until = now + timedelta(seconds=settings.lease_s)

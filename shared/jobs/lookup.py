@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.now import database_now
 from shared.ids import parse_id
 from shared.jobs.errors import JobNotFound
 from shared.jobs.job import ChunkStatus, JobStatus
-from shared.jobs.progress import Progress
+from shared.jobs.progress import MOST_SPANS, Progress, Span
 from shared.jobs.tables import ChunkRow, JobRow
 
 
@@ -62,28 +63,53 @@ async def list_jobs(
 async def progress_of(session: AsyncSession, jobs: Sequence[JobRow]) -> dict[UUID, Progress]:
     """The progress of each job, by its id."""
     is_done = ChunkRow.status == ChunkStatus.DONE
+    size = _size_bytes()
     rows = await session.execute(
         select(
             ChunkRow.job_id,
             func.sum(ChunkRow.rows_done),
             func.coalesce(func.sum(ChunkRow.rows_done).filter(is_done), 0),
-            func.count(),
-            func.count().filter(is_done),
+            func.coalesce(func.sum(size).filter(is_done) / func.nullif(func.sum(size), 0), 0),
         )
         .where(ChunkRow.job_id.in_([job.id for job in jobs]))
         .group_by(ChunkRow.job_id)
     )
-    sums = {job_id: [int(value) for value in values] for job_id, *values in rows}
+    sums = {job_id: values for job_id, *values in rows}
+    spans = await _spans(session, [job.id for job in jobs if job.status == JobStatus.RUNNING])
     at = await database_now(session)
-    return {job.id: _progress(sums.get(job.id, [0, 0, 0, 0]), at) for job in jobs}
+    return {job.id: _progress(sums.get(job.id, [0, 0, 0]), spans.get(job.id, ()), at) for job in jobs}
 
 
-def _progress(sums: list[int], at: datetime) -> Progress:
-    rows_done, rows_finished, chunks, chunks_finished = sums
+def _size_bytes() -> ColumnElement[int]:
+    """Of a chunk of CSV; NULL for Parquet, whose rows are counted beforehand."""
+    return cast(ChunkRow.source["end"].astext, BigInteger) - cast(ChunkRow.source["start"].astext, BigInteger)
+
+
+async def _spans(session: AsyncSession, job_ids: Sequence[UUID]) -> dict[UUID, list[Span]]:
+    if not job_ids:
+        return {}
+    place = func.row_number().over(partition_by=ChunkRow.job_id, order_by=ChunkRow.counted_at.desc())
+    counted = (
+        select(
+            ChunkRow.job_id, ChunkRow.started_at, ChunkRow.counted_at, ChunkRow.rows_done, place.label("n")
+        )
+        .where(ChunkRow.job_id.in_(job_ids), ChunkRow.counted_at.is_not(None))
+        .subquery()
+    )
+    found: dict[UUID, list[Span]] = {}
+    for job_id, start, end, rows, _ in await session.execute(
+        select(counted).where(counted.c.n <= MOST_SPANS)
+    ):
+        found.setdefault(job_id, []).append(Span(start, end, rows))
+    return found
+
+
+def _progress(sums: Sequence[Any], spans: Sequence[Span], at: datetime) -> Progress:
+    rows_done, rows_finished, share = sums
     return Progress(
-        rows_done=rows_done,
-        rows_finished=rows_finished,
-        chunks=chunks,
-        chunks_finished=chunks_finished,
+        rows_done=int(rows_done),
+        rows_finished=int(rows_finished),
+        finished_share=float(share),
+        spans=spans,
         at=at,
     )

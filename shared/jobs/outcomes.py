@@ -56,6 +56,7 @@ async def record_part(
             part_size_bytes=size_bytes,
             rows_done=rows,
             rows_total=rows,
+            counted_at=func.now(),
             lease_until=None,
             error=None,
         )

@@ -85,6 +85,8 @@ class ChunkRow(Base):
     status: Mapped[str]  # shared.jobs.job.ChunkStatus
     rows_total: Mapped[int | None] = mapped_column(BigInteger)
     rows_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    started_at: Mapped[datetime | None]  # the latest attempt
+    counted_at: Mapped[datetime | None]  # when that last said how many rows it has done
     fence: Mapped[int] = mapped_column(default=0)  # rises at every claim: only the newest may publish
     attempts: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]

@@ -1,6 +1,5 @@
-"""Rules of jobs that need no server: options, formats, columns, progress."""
+"""Rules of jobs that need no server: options, formats, columns."""
 
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -14,12 +13,8 @@ from shared.jobs.input_format import format_of
 from shared.jobs.job import FileFormat
 from shared.jobs.options import JobForm
 from shared.jobs.order import Order
-from shared.jobs.progress import Progress, estimated_end_at, rows_per_second
-from shared.jobs.tables import JobRow
 from workers.jobs.columns import use_columns
 from workers.jobs.first_failing import first_failing
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -126,34 +121,6 @@ def test_predictions_leave_the_names_of_the_input_alone():
     assert use_columns(order("a"), ["a", "prediction"]).predictions.names == ["prediction_"]
     assert use_columns(order("a", output_columns=[]), ["a", "prediction"]).predictions.names == ["prediction"]
     assert use_columns(order("a", shape=[2]), ["a"]).predictions.names == ["prediction_0", "prediction_1"]
-
-
-def progress(seconds: float, **sums: int) -> Progress:
-    given = {"rows_done": 0, "rows_finished": 0, "chunks": 4, "chunks_finished": 0} | sums
-    return Progress(at=NOON + timedelta(seconds=seconds), **given)
-
-
-def test_the_end_is_estimated_from_the_rate_so_far():
-    job = JobRow(started_at=NOON, rows_total=1_000)
-    halfway = progress(10, rows_done=500)
-
-    assert rows_per_second(job, halfway) == 50.0
-    assert estimated_end_at(job, halfway) == NOON + timedelta(seconds=20)
-
-
-def test_rows_that_are_not_counted_yet_are_estimated_from_finished_chunks():
-    job = JobRow(started_at=NOON, rows_total=None)
-
-    assert estimated_end_at(job, progress(10, rows_done=100)) is None
-    known = progress(10, rows_done=100, rows_finished=100, chunks_finished=1)
-    assert estimated_end_at(job, known) == NOON + timedelta(seconds=40)
-
-
-def test_nothing_is_estimated_before_the_start_or_after_the_end():
-    assert rows_per_second(JobRow(), progress(1)) is None
-    ended = JobRow(started_at=NOON, finalizing_at=NOON + timedelta(seconds=5), rows_total=100, ended_at=NOON)
-    assert estimated_end_at(ended, progress(60, rows_done=100)) is None
-    assert rows_per_second(ended, progress(60, rows_done=100)) == 20.0
 
 
 @pytest.mark.parametrize("bad", [0, 1, 6, 7])
