@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-RENEW_S = 1.0  # so that a cancelled job stops within a second or two; well below any lease
+RENEW_S = 0.5  # so that a cancelled job stops within a second; well below any lease
+PRESS_S = 0.25  # what work has to end by itself, once it is asked to
 
 
 class Stopped(Exception):
@@ -92,14 +93,14 @@ async def hold(
     sign: StopSign,
     is_stopping: Callable[[], bool],
 ) -> T:
-    """The result of the work, during which `renew` is called about every second.
+    """The result of the work, during which `renew` is called every RENEW_S.
 
     Raises:
         Stopped: `renew` said that the claim is lost, or the worker is stopping, before the work was done.
     """
     task = asyncio.create_task(work)
-    while not (await asyncio.wait({task}, timeout=RENEW_S))[0]:
-        if is_stopping() or not await _renewed(renew):
+    while not (await asyncio.wait({task}, timeout=PRESS_S if sign.is_shown else RENEW_S))[0]:
+        if sign.is_shown or is_stopping() or not await _renewed(renew):
             sign.show()
     try:
         return task.result()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -25,16 +25,26 @@ class HostPool:
         self._lock = threading.Lock()
 
     @asynccontextmanager
-    async def lend(self, order: Order) -> AsyncIterator[HostProcess]:
+    async def lend(
+        self, order: Order, *, begin: Callable[[HostProcess], None] = lambda _: None
+    ) -> AsyncIterator[HostProcess]:
         """A host that has loaded the order's version. One that is handed back in trouble is ended.
+
+        Args:
+            begin: called with the host before it loads.
 
         Raises:
             HostDied, HostTimedOut: it could not be loaded.
             EnvironmentUnavailable: what it runs in cannot be had.
         """
         await self._templates.tend()
-        host = self._take_idle(order.version_id) or await self._load(order)
+        host = self._take_idle(order.version_id)
+        is_new = host is None
+        host = host or await self._templates.spawn(order.environment)
         try:
+            begin(host)
+            if is_new:
+                await self._load(host, order)
             yield host
         except BaseException:
             host.kill()
@@ -63,14 +73,12 @@ class HostPool:
             if len(self._idle) > self._size:
                 self._idle.popleft()[1].kill()
 
-    async def _load(self, order: Order) -> HostProcess:
-        host = await self._templates.spawn(order.environment)
+    async def _load(self, host: HostProcess, order: Order) -> None:
         artifact = await self._storage.descriptor(order.artifact_key)
         try:
             await asyncio.to_thread(self._open, host, artifact, order)
         finally:
             os.close(artifact)
-        return host
 
     def _open(self, host: HostProcess, artifact: int, order: Order) -> None:
         host.load(artifact, probe=False, signature=order.signature, timeout_s=self._load_timeout_s)

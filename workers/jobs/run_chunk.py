@@ -55,8 +55,11 @@ class ChunkRun:
 
     async def predict(self, sign: StopSign) -> int:
         """Write the part; its size in bytes."""
-        async with self._context.hosts.lend(self._claim.order) as host:
-            sign.press = host.kill
+
+        def begin(host: HostProcess) -> None:
+            sign.press = host.kill  # native code hears nothing else, and a load may take as long as a call
+
+        async with self._context.hosts.lend(self._claim.order, begin=begin) as host:
             return await self._context.in_thread(self._write_part, host, sign)
 
     def _write_part(self, host: HostProcess, sign: StopSign) -> int:
