@@ -15,11 +15,11 @@ from workers.host.protocol import (
     Failed,
     Frames,
     Loaded,
-    decode_answer,
     decode_request,
     encode,
     frame,
 )
+from workers.hosting.answers import decoded
 
 
 def fed(frames: Frames, data: bytes, piece: int) -> list[tuple[bytes, bytes]]:
@@ -91,8 +91,8 @@ def test_too_large_a_body_is_not_sent():
     ],
 )
 def test_a_message_of_another_shape_is_refused(message):
-    with pytest.raises(msgspec.DecodeError):
-        decode_answer(message)
+    with pytest.raises(BadFrame):
+        decoded(memoryview(message))
 
 
 def test_answers_are_no_requests():

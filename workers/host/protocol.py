@@ -210,12 +210,10 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
 
 
 Request = Inspect | Load | Attempt | Accelerate | Predict
-Answer = Inspected | Loaded | Attempted | Accelerated | Predicted | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_answer = msgspec.msgpack.Decoder(Answer).decode
 decode_template_request = msgspec.msgpack.Decoder(Fork | AskEnd).decode
 decode_template_answer = msgspec.msgpack.Decoder(Ready | Forked | Ended).decode
 
@@ -260,17 +258,22 @@ class Frames:
         """`count` bytes were put into the space."""
         self._end += count
 
-    def next(self) -> tuple[memoryview, memoryview] | None:
+    @property
+    def held(self) -> int:
+        """Bytes that were received and are of no frame yet that was given."""
+        return self._end - self._start
+
+    def next(self, most_message_bytes: int = MAX_MESSAGE_BYTES) -> tuple[memoryview, memoryview] | None:
         """Message and body of the next whole frame.
 
         Raises:
             BadFrame: the lengths are out of bounds.
         """
-        held = self._end - self._start
+        held = self.held
         if held < _HEADER.size:
             return None
         message_bytes, body_bytes = _HEADER.unpack_from(self._buffer, self._start)
-        if message_bytes > MAX_MESSAGE_BYTES or body_bytes > MAX_BODY_BYTES:
+        if message_bytes > most_message_bytes or body_bytes > MAX_BODY_BYTES:
             raise BadFrame(f"a frame of {message_bytes} + {body_bytes} bytes is too large")
         message_at = self._start + _HEADER.size
         body_at = message_at + _padded(message_bytes)

@@ -1,16 +1,18 @@
 """Checks what a host answers against what it was asked, and takes the numbers out of shared memory."""
 
+import time
 from collections.abc import Sequence
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.host.protocol import Answer, Array, BadFrame, Predicted, decode_answer
+from workers.host.protocol import Accelerated, Array, Attempted, BadFrame, Failed, Inspected, Loaded
 from workers.hosting.arena import Slot
 from workers.hosting.call import Prediction
+from workers.hosting.values import arrays_in, values_in
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -19,6 +21,9 @@ class Asked(msgspec.Struct, frozen=True):
     Attributes:
         slot: of a prediction; None for a load.
         reply_at: where in the slot the host may write, and `reply_bytes` how much.
+        most_bytes: of the message that answers it.
+        shapes: of a row of each output, as far as the signature tells.
+        at_ns: when it was asked (monotonic).
     """
 
     id: int
@@ -27,6 +32,25 @@ class Asked(msgspec.Struct, frozen=True):
     slot: Slot | None
     reply_at: int
     reply_bytes: int
+    most_bytes: int
+    shapes: dict[str, Sequence[int]]
+    at_ns: int
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True, tag="predicted", forbid_unknown_fields=True):
+    """`protocol.Predicted`, of which nothing large is decoded yet."""
+
+    id: int
+    compute_ns: int
+    values: msgspec.Raw
+    arrays: msgspec.Raw
+
+
+Answer = Inspected | Loaded | Attempted | Accelerated | Answered | Failed
+
+_decode = msgspec.msgpack.Decoder(Answer).decode
+# Of msgspec (a ValidationError is a DecodeError), of text that is none, of lists in lists in lists.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decoded(message: memoryview) -> Answer:
@@ -36,12 +60,12 @@ def decoded(message: memoryview) -> Answer:
         BadFrame: it is none.
     """
     try:
-        return cast("Answer", decode_answer(message))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError
+        return _decode(message)
+    except _UNREADABLE as error:
         raise BadFrame("an answer that cannot be read") from error
 
 
-def prediction_from(answer: Predicted, body: memoryview, asked: Asked) -> Prediction:
+def prediction_from(answer: Answered, body: memoryview, asked: Asked) -> Prediction:
     """The prediction, each output with one entry a row.
 
     Raises:
@@ -50,12 +74,17 @@ def prediction_from(answer: Predicted, body: memoryview, asked: Asked) -> Predic
     if answer.compute_ns < 0:
         raise BadFrame("an answer that took less than no time")
     outputs: dict[str, list[Any] | NDArray[np.generic]] = {}
-    outputs.update(answer.values)
-    for array in answer.arrays:
+    try:
+        outputs.update(values_in(answer.values, rows=asked.rows, shapes=asked.shapes))
+        arrays = arrays_in(answer.arrays, outputs=len(asked.outputs))
+    except _UNREADABLE as error:
+        raise BadFrame("an answer that cannot be read") from error
+    for array in arrays:
         outputs[array.name] = _numbers(array, body, asked)
     if outputs.keys() != set(asked.outputs) or any(len(output) != asked.rows for output in outputs.values()):
         raise BadFrame("an answer of other outputs or rows than were asked for")
-    return Prediction(outputs=outputs, compute_ns=answer.compute_ns)
+    took_ns = time.monotonic_ns() - asked.at_ns  # it cannot have computed for longer
+    return Prediction(outputs=outputs, compute_ns=min(answer.compute_ns, took_ns))
 
 
 def _numbers(array: Array, body: memoryview, asked: Asked) -> NDArray[np.generic]:

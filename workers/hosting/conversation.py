@@ -1,11 +1,14 @@
 """What is said to one host, and what it may answer: without I/O, for both drivers."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from math import prod
 from typing import cast
 
+from msgspec import ValidationError
+from msgspec.json import decode as decode_json
 from msgspec.json import encode as encode_json
 
 from shared.catalog.verdict import Contents, Engine, Reason, Signature, Verdict
@@ -14,7 +17,6 @@ from workers.host.error_text import shown
 from workers.host.protocol import (
     Accelerate,
     Accelerated,
-    Answer,
     Attempt,
     Attempted,
     BadFrame,
@@ -27,15 +29,16 @@ from workers.host.protocol import (
     Load,
     Loaded,
     Predict,
-    Predicted,
 )
-from workers.hosting.answers import Asked, decoded, prediction_from
+from workers.hosting.answers import Answer, Answered, Asked, decoded, prediction_from
 from workers.hosting.arena import Slot, make_slots
 from workers.hosting.call import PredictCall, Prediction
 from workers.hosting.errors import ModelFailed
 
 _VERDICT_BYTES = 4 * 1024 * 1024  # some fifty thousand columns
 _NUL = rb"\u0000"
+_TEXT_BYTES = 64 * 1024  # of one text in an answer, which may come to a megabyte in all events
+_SPARE_BYTES = 1024 * 1024
 _MOST_ROOM_BYTES = 1024**3  # that is made for a reply; what a verdict says of its size may be made up
 
 Outcome = Contents | Reason | Verdict | Engine | Prediction | ModelFailed | Attempted
@@ -105,7 +108,19 @@ class Conversation:
             area = slot.area(reply_at + reply_bytes)
             if not inline and call.slot is None:
                 _fill(area, body)
-        asked = Asked(self._take_id(), call.rows, outputs, slot, reply_at, reply_bytes)
+        shapes = self._shapes(outputs)
+        most = _SPARE_BYTES + _TEXT_BYTES * call.rows * sum(map(_size, shapes.values()))
+        asked = Asked(
+            self._take_id(),
+            call.rows,
+            outputs,
+            slot,
+            reply_at,
+            reply_bytes,
+            most_bytes=min(most, protocol.MAX_MESSAGE_BYTES),
+            shapes=shapes,
+            at_ns=time.monotonic_ns(),
+        )
         message = Predict(
             asked.id,
             call.rows,
@@ -132,7 +147,12 @@ class Conversation:
             BadFrame: the host says what no honest host says.
         """
         self._frames.received(count)
-        while (parts := self._frames.next()) is not None:
+        while self._frames.held:
+            if not self._asked:
+                raise BadFrame("an answer that nobody asked for")
+            parts = self._frames.next(self._asked[0].most_bytes)
+            if parts is None:
+                return
             yield self._outcome(*parts)
 
     def close(self) -> None:
@@ -141,7 +161,18 @@ class Conversation:
             slot.close()
 
     def _ask_for_no_rows(self) -> int:
-        self._asked.append(Asked(self._take_id(), 0, (), None, 0, 0))
+        asked = Asked(
+            self._take_id(),
+            0,
+            (),
+            None,
+            0,
+            0,
+            most_bytes=_VERDICT_BYTES,
+            shapes={},
+            at_ns=time.monotonic_ns(),
+        )
+        self._asked.append(asked)
         return self._next_id
 
     def _take_id(self) -> int:
@@ -164,14 +195,16 @@ class Conversation:
         """Room for the reply's arrays, where they are too large for the socket."""
         if call.reply_as == "values":
             return 0
-        shapes = {output.name: output.shape for output in self._signature.outputs} if self._signature else {}
-        widths = [prod(shapes.get(name, [])) for name in outputs]
+        widths = map(_size, self._shapes(outputs).values())
         size = sum((call.rows * width * 8 + 63) & ~63 for width in widths)
         return size if protocol.INLINE_BYTES < size <= _MOST_ROOM_BYTES else 0
 
+    def _shapes(self, outputs: Sequence[str]) -> dict[str, Sequence[int]]:
+        """Of a row of each output."""
+        known = {output.name: output.shape for output in self._signature.outputs} if self._signature else {}
+        return {name: known.get(name, ()) for name in outputs}
+
     def _outcome(self, message: memoryview, body: memoryview) -> Outcome:
-        if not self._asked:
-            raise BadFrame("an answer that nobody asked for")
         asked = self._asked.popleft()
         answer = _answer_to(asked, message)
         match answer:
@@ -186,20 +219,34 @@ class Conversation:
                 return answer.engine
             case Attempted() if asked.slot is None:
                 return answer
-            case Predicted() if asked.slot is not None:
+            case Answered() if asked.slot is not None:
                 return prediction_from(answer, body, asked)
         raise BadFrame("an answer of the wrong kind")
 
 
 def _answer_to(asked: Asked, message: memoryview) -> Answer:
-    if asked.slot is None and len(message) > _VERDICT_BYTES:
-        raise BadFrame("a verdict of more words than there can be")
     answer = decoded(message)
     if answer.id != asked.id:
         raise BadFrame("an answer to another question")
-    if asked.slot is None and _NUL in encode_json(answer):
-        raise BadFrame("a verdict with a character that PostgreSQL cannot store")
+    if asked.slot is None:
+        _refuse_unstorable(answer)
     return answer
+
+
+def _refuse_unstorable(answer: Answer) -> None:
+    """What is told of an artifact is stored as JSON, and must be the same when it is read again."""
+    stored = encode_json(answer)
+    if _NUL in stored:
+        raise BadFrame("a verdict with a character that PostgreSQL cannot store")
+    try:
+        decode_json(stored, type=type(answer))
+    except (ValidationError, RecursionError) as error:
+        raise BadFrame("a verdict with a number that JSON has not") from error
+
+
+def _size(shape: Sequence[int]) -> int:
+    """Values in a row of this shape; none where it is no shape."""
+    return max(0, prod(shape))
 
 
 def _is_whole(verdict: Verdict) -> bool:

@@ -113,6 +113,24 @@ def a_list_of_four_billion(planted):
     time.sleep(600)
 
 
+def lists_of_nothing(planted):
+    """A byte each, and sixty once they are objects: four gigabytes for whoever decodes them."""
+    rows = b"\x91\xdd" + (60 * MIB).to_bytes(4, "big") + b"\x90" * (60 * MIB)
+    body = msgspec.msgpack.encode(["predicted", answer_to(), 0])[1:]
+    with contextlib.suppress(OSError):
+        send(b"\x95" + body + b"\x81\xa5label" + rows + b"\x90")
+    time.sleep(600)
+
+
+def half_a_frame_unasked(planted):
+    """To be kept until the rest comes, which it never does."""
+    _answer(answer_to(), {"label": ["nothing"]})
+    with contextlib.suppress(OSError):
+        os.write(SOCKET, struct.pack("<II", 60 * MIB, 60 * MIB))
+        while True:
+            os.write(SOCKET, bytes(MIB))
+
+
 def a_verdict_again(planted):
     send(msgspec.msgpack.encode(["loaded", answer_to(), {"status": "ready", "warnings": ["PWNED"]}]))
     time.sleep(600)
