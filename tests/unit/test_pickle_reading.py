@@ -9,7 +9,9 @@ from collections import Counter
 
 import pytest
 
+from workers.host.reading.arrays import array_bytes
 from workers.host.reading.pickle_reading import PickleReading, read_pickle
+from workers.host.reading.placeholders import Dtype, JoblibArray
 from workers.host.rejection import Rejected
 
 _STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"}
@@ -173,6 +175,34 @@ def test_getattr_on_what_is_computed_is_dangerous():
 
     assert both(getattr_of_none).imports[0].standing == "dangerous"
     assert both(never_called).imports[0].standing == "dangerous"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [(3, "<", None, None, None, -1, -1, 63), (3, "<", None, None, None, -1, -1, 1)],
+)
+def test_numbers_that_say_that_they_are_objects_are_refused(state):
+    """NumPy would believe it, and joblib take what follows for one more pickle."""
+    with pytest.raises(Rejected) as refused:
+        array_bytes(placeholder("f8", state))
+
+    assert refused.value.reason.code == "pickle_unclear"
+
+
+def test_only_text_and_records_tell_their_own_length():
+    lengths = (3, "<", None, None, None, 1000, 1, 0)
+
+    assert array_bytes(placeholder("f8", lengths)).size == 3 * 8
+    assert array_bytes(placeholder("c16", lengths)).size == 3 * 16
+    assert array_bytes(placeholder("S8", lengths)).size == 3 * 1000
+
+
+def placeholder(code: str, state: tuple) -> JoblibArray:
+    """What stands for an array of three, whose type has this state."""
+    dtype, array = Dtype(code), JoblibArray()
+    dtype.__setstate__(state)
+    array.__setstate__({"shape": (3,), "dtype": dtype})
+    return array
 
 
 def test_versions_of_scikit_learn_are_read_from_states():

@@ -14,7 +14,9 @@ _CODE = re.compile(r"[?bBhHiIlLqQefdgFDGSUVOMmuca]\d{0,9}")
 _MOST_DIMENSIONS = 64
 _MOST_FIELDS = 1000
 _DEEPEST = 8
-_FIELDS_AT, _ITEM_BYTES_AT, _SUBARRAY_AT = 4, 5, 2
+_FIELDS_AT, _ITEM_BYTES_AT, _SUBARRAY_AT, _FLAGS_AT = 4, 5, 2, 7
+_HAS_OBJECTS = 0x01  # NPY_ITEM_REFCOUNT, which NumPy takes from the file as it stands
+_SIZED = "SUV"  # kinds of elements whose length is told beside them
 
 
 class ArrayBytes(msgspec.Struct, frozen=True):
@@ -59,8 +61,11 @@ def _item_bytes(dtype: Any, depth: int = 0) -> int | None:
         raise unclear("holds an array of no plain type")
     if code[0] == "O" or _has_objects(state, depth):
         return None
-    stated = _part(state, _ITEM_BYTES_AT)
-    return stated if type(stated) is int and stated >= 0 else np.dtype(code).itemsize
+    flags = _part(state, _FLAGS_AT)
+    if type(flags) is int and flags & _HAS_OBJECTS:
+        raise unclear("says of numbers that they are objects")
+    plain, stated = np.dtype(code), _part(state, _ITEM_BYTES_AT)
+    return stated if plain.kind in _SIZED and type(stated) is int and stated >= 0 else plain.itemsize
 
 
 def _has_objects(state: Any, depth: int) -> bool:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from joblib.numpy_pickle import NumpyUnpickler
+from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
 
 from workers.host.artifact import Artifact
 from workers.host.error_text import shown
@@ -72,7 +72,20 @@ class _Joblib(NumpyUnpickler):  # type: ignore[misc]
         self._imports = imports
 
     def find_class(self, module: str, name: str) -> Any:
-        return self._imports.find(super().find_class, module, name)
+        found = self._imports.find(super().find_class, module, name)
+        return _Array if found is NumpyArrayWrapper else found
+
+    def nested(self) -> Any:
+        """The pickle that lies here in the file in the place of an array's numbers."""
+        return _Plain(self.file_handle, self._imports).load()
+
+
+class _Array(NumpyArrayWrapper):  # type: ignore[misc]
+    """Joblib before 1.6 reads arrays of objects by an unpickler of its own, which may import anything."""
+
+    def read_array(self, unpickler: _Joblib, *arguments: Any) -> Any:
+        """The array; its objects may import no more than the rest."""
+        return unpickler.nested() if self.dtype.hasobject else super().read_array(unpickler, *arguments)
 
 
 def is_pickle(artifact: Artifact) -> bool:
