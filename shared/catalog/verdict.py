@@ -118,6 +118,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         requirements: lines of a requirements file that came in it.
         runs_code: opening it runs what its author wrote, as pickles do. False only for formats that cannot:
             those are opened even where no sandbox can be had.
+        hides_code: some of that is in no list of imports: a class of its author's, a pickle that only the
+            library itself can read.
     """
 
     format: str
@@ -130,6 +132,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     needs: dict[str, str | None] = {}
     requirements: list[str] = []
     runs_code: bool = True
+    hides_code: bool = False
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,15 +1,18 @@
 """What is let in: uploads judged by a real predict worker, under each setting."""
 
 import gzip
+import io
 import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import cloudpickle
 import msgspec
 import numpy as np
 import pytest
+import sklearn
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -79,6 +82,39 @@ async def test_where_no_pickle_is_opened_all_are_refused(predict_workers, upload
     await predict_workers.start(pickles="refused")
 
     assert (await judged(uploads, "plain", model())).reason.code == "pickle_refused"
+
+
+def in_mlflow(fitted: object) -> bytes:
+    """A folder of MLflow with the pickle in it."""
+    lines = [
+        "flavors:",
+        "  sklearn:",
+        "    pickled_model: model.pkl",
+        f"    sklearn_version: {sklearn.__version__}",
+    ]
+    return zipped(MLmodel="\n".join(lines), **{"model.pkl": pickle.dumps(fitted)})
+
+
+def zipped(**files: str | bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(f"model/{name}", text)
+    return content.getvalue()
+
+
+async def test_a_pickle_in_a_folder_is_a_pickle(predict_workers, uploads):
+    await predict_workers.start(pickles="refused")
+
+    assert (await judged(uploads, "folder", in_mlflow(model()))).reason.code == "pickle_refused"
+
+
+async def test_code_that_no_list_tells_is_refused_where_lists_decide(predict_workers, uploads):
+    await predict_workers.start(pickles="allowlisted")
+    own = zipped(**{"model.py": "class Model:\n    def predict(self, rows):\n        return rows\n"})
+
+    assert (await judged(uploads, "folder", in_mlflow(model()))).status == "ready"
+    assert (await judged(uploads, "own", own)).reason.code == "code_refused"
 
 
 async def test_where_anything_is_opened_the_verdict_warns(predict_workers, uploads):

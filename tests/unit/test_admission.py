@@ -33,6 +33,14 @@ def test_the_setting_says_which_pickles_are_opened(pickles, imports, refused):
     assert code(refusal_of(pickled(*imports), pickles)) == refused
 
 
+@pytest.mark.parametrize(
+    ("pickles", "refused"),
+    [("refused", "code_refused"), ("allowlisted", "code_refused"), ("sandboxed", None), ("any", None)],
+)
+def test_code_that_no_import_tells_is_no_way_around_the_setting(pickles, refused):
+    assert code(refusal_of(Contents(format="python", runtime="python", hides_code=True), pickles)) == refused
+
+
 @pytest.mark.parametrize("pickles", ["refused", "allowlisted", "sandboxed", "any"])
 def test_what_holds_no_pickle_is_opened_whatever_the_setting(pickles):
     assert refusal_of(Contents(format="onnx", runtime="onnx"), pickles) is None

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -60,7 +60,7 @@ def decoded(message: memoryview) -> Answer:
         BadFrame: it is none.
     """
     try:
-        return _decode(message)
+        return cast("Answer", _decode(message))
     except _UNREADABLE as error:
         raise BadFrame("an answer that cannot be read") from error
 

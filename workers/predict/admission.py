@@ -23,6 +23,8 @@ def refusal_of(contents: Contents, pickles: Pickles) -> Reason | None:
     Args:
         pickles: the operator's setting.
     """
+    if pickles in ("refused", "allowlisted") and contents.hides_code:
+        return _code_refused(contents)
     if pickles == "refused":
         return _pickle_refused(contents) if contents.imports_count or contents.format in _PICKLED else None
     refused = [name for name in contents.imports if name.standing in _REFUSED_STANDINGS[pickles]]
@@ -65,6 +67,15 @@ def _pickle_refused(contents: Contents) -> Reason:
         code="pickle_refused",
         message=f"The file is a pickle ({contents.format}), and this platform opens none.",
         remedy="Upload the model as ONNX, skops, or in the own format of its library.",
+    )
+
+
+def _code_refused(contents: Contents) -> Reason:
+    return Reason(
+        code="code_refused",
+        message=f"A file of this kind ({contents.format}) brings code that nobody can list beforehand, and "
+        "this platform opens none such.",
+        remedy="Upload the model as ONNX, TorchScript or SavedModel, or in the own format of its library.",
     )
 
 

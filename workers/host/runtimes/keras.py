@@ -44,7 +44,12 @@ class KerasRuntime:
         """Which version of Keras wrote it."""
         fmt = _format(artifact)
         version = _zipped_version(artifact) if fmt == _ZIPPED else _hdf5_version(artifact)
-        return Contents(format=str(fmt), runtime=self.name, needs={"tensorflow": None, "keras": version})
+        return Contents(
+            format=str(fmt),
+            runtime=self.name,
+            needs={"tensorflow": None, "keras": version},
+            hides_code=True,  # the file also says by which Keras, and older ones have run Lambda layers
+        )
 
     def load(self, artifact: Artifact) -> TensorModel:
         """Open it on the CPU."""

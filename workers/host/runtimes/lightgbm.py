@@ -32,7 +32,7 @@ class LightgbmRuntime:
     def read(self, artifact: Artifact) -> Contents:
         """See that it is whole. It tells the version of its format only."""
         read_text(_content(artifact))
-        return Contents(format="lightgbm-text", runtime=self.name, needs={"lightgbm": None})
+        return Contents(format="lightgbm-text", runtime=self.name, needs={"lightgbm": None}, runs_code=False)
 
     def load(self, artifact: Artifact) -> TabularModel:
         """Open it, and see what it takes."""

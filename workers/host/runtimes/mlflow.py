@@ -73,8 +73,11 @@ class MlflowRuntime:
             format=_FORMAT,
             runtime=self.name,
             imports=contents.imports if contents else [],
+            imports_count=contents.imports_count if contents else 0,
             needs=needs,
             requirements=requirements,
+            runs_code=contents is None or contents.runs_code,
+            hides_code=contents is None or contents.hides_code,
         )
 
     def load(self, artifact: Artifact) -> LoadedModel:

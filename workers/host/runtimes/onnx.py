@@ -36,7 +36,7 @@ class OnnxRuntime:
     def read(self, artifact: Artifact) -> Contents:
         """See that it is whole, and that no tensor lies elsewhere."""
         _read(_content(artifact))
-        return Contents(format="onnx", runtime=self.name, needs={"onnxruntime": None})
+        return Contents(format="onnx", runtime=self.name, needs={"onnxruntime": None}, runs_code=False)
 
     def load(self, artifact: Artifact) -> "OnnxModel":
         """Build the graph."""

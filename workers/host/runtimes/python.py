@@ -40,7 +40,9 @@ class PythonRuntime:
     def read(self, artifact: Artifact) -> Contents:
         """What its requirements file says."""
         project = read_project(_folder(artifact))
-        return Contents(format="python", runtime=self.name, requirements=project.requirements)
+        return Contents(
+            format="python", runtime=self.name, requirements=project.requirements, hides_code=True
+        )
 
     def load(self, artifact: Artifact) -> TableModel:
         """Unpack it, import it, make the class."""

@@ -51,7 +51,12 @@ class TorchRuntime:
             )
         _refuse_compiled(folder)
         version = _exporting_version(folder) if kind == _EXPORTED else None
-        return Contents(format=str(kind), runtime=self.name, needs={"torch": version})
+        return Contents(
+            format=str(kind),
+            runtime=self.name,
+            needs={"torch": version},
+            hides_code=kind == _EXPORTED,  # PyTorch unpickles the examples and constants in it
+        )
 
     def load(self, artifact: Artifact) -> TensorModel:
         """Open the program on the CPU."""

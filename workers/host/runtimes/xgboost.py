@@ -38,7 +38,7 @@ class XgboostRuntime:
         fmt = xgboost_file.format_of(artifact) or ""
         version = xgboost_file.version_of(artifact, fmt)
         needed = xgboost_file.READS_BINARY if fmt == xgboost_file.BINARY else version
-        return Contents(format=fmt, runtime=self.name, needs={"xgboost": needed})
+        return Contents(format=fmt, runtime=self.name, needs={"xgboost": needed}, runs_code=False)
 
     def load(self, artifact: Artifact) -> TabularModel:
         """Open it, and see what it takes."""
