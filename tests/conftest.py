@@ -1,5 +1,12 @@
 """The fixtures of every test, a file a subject."""
 
+import os
+
+# One thread a pool, as in model hosts: threads of many tests that wait for each other by spinning take
+# whole seconds from a machine of two cores. Read as numpy and OpenMP are loaded, thus here, before all.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.own_redis",
@@ -7,7 +14,6 @@ pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.artifacts",
     "tests.fixtures.models",
-    "tests.fixtures.artifacts",
     "tests.fixtures.predictions",
     "tests.fixtures.serving",
     "tests.fixtures.jobs",
