@@ -1,20 +1,24 @@
 """A verdict in sentences, for people."""
 
 from collections import Counter
+from collections.abc import Sequence
 
-from shared.catalog.verdict import Signature, Verdict
+from shared.catalog.verdict import Engine, EnvironmentRef, Library, Signature, Verdict
 
 _KIB, _MIB = 1024, 1024 * 1024
+_WORTH_TELLING = 1.5  # times as fast
 _STANDINGS = {
-    "allowed": "are what plain models of scikit-learn need",
-    "unknown": "are not on that list",
-    "dangerous": "can run or reach whatever they are told to",
+    "allowed": "that plain models of scikit-learn need",
+    "unknown": "beyond those that plain models of scikit-learn need",
+    "dangerous": "that can run or reach anything",
 }
 
 
 def told(verdict: Verdict) -> list[str]:
     """What was found, in the order in which it was found out."""
-    sentences = [_what(verdict), _imports(verdict), *_versions(verdict), *_serving(verdict)]
+    sentences = [_what(verdict), _imports(verdict)]
+    sentences += [_version(name, library) for name, library in verdict.libraries.items()]
+    sentences += [_environment(verdict.environment), *_serving(verdict)]
     if verdict.reason is not None:
         sentences += [f"Rejected: {_ended(verdict.reason.message)}", _ended(verdict.reason.remedy)]
     return [sentence for sentence in sentences if sentence]
@@ -24,7 +28,7 @@ def _what(verdict: Verdict) -> str:
     if verdict.format is None:
         return ""
     unpacked = f", {_size(verdict.unpacked_bytes)} when unpacked" if verdict.unpacked_bytes else ""
-    holds = f", which holds a {verdict.estimator}" if verdict.estimator else ""
+    holds = f", which holds {_with_article(verdict.estimator)}" if verdict.estimator else ""
     return f"The file is of format {verdict.format}{unpacked}{holds}."
 
 
@@ -33,19 +37,25 @@ def _imports(verdict: Verdict) -> str:
         return ""
     counts: Counter[str] = Counter(each.standing for each in verdict.imports)
     parts = [f"{counts[standing]} {meaning}" for standing, meaning in _STANDINGS.items() if counts[standing]]
-    return f"To open it takes {verdict.imports_count} imports: {', '.join(parts)}."
+    return f"Opening it imports {_counted(verdict.imports_count, 'name')}: {', '.join(parts)}."
 
 
-def _versions(verdict: Verdict) -> list[str]:
-    sentences = []
-    for name, library in verdict.libraries.items():
-        if library.installed is None:
-            sentences.append(f"It needs {name}, which is not installed here.")
-        elif library.artifact == library.installed:
-            sentences.append(f"It was made with {name} {library.artifact}, which is what is installed here.")
-        elif library.artifact is not None:
-            sentences.append(f"It was made with {name} {library.artifact}; here is {library.installed}.")
-    return sentences
+def _version(name: str, library: Library) -> str:
+    if library.installed is None:
+        return f"It needs {name}, which is not installed here."
+    if library.artifact is None:
+        return ""
+    if library.artifact == library.installed:
+        return f"It was made with {name} {library.artifact}, and gets the same here."
+    return f"It was made with {name} {library.artifact}; here it gets {library.installed}."
+
+
+def _environment(environment: EnvironmentRef | None) -> str:
+    """Of the platform's own there is nothing to say."""
+    if environment is None or environment.id is None:
+        return ""
+    packages = [f"{name} {version}" for name, version in sorted(environment.packages.items())]
+    return f"It is served in an environment of its own, with {_listed(packages)}."
 
 
 def _serving(verdict: Verdict) -> list[str]:
@@ -56,16 +66,37 @@ def _serving(verdict: Verdict) -> list[str]:
     if verdict.probe is not None:
         sentences.append(f"It answered a row in {verdict.probe.latency_us:,.0f} µs.")
     if verdict.engine is not None:
-        sentences.append(f"Real-time answers are computed by {verdict.engine.name}.")
+        sentences.append(_engine(verdict.engine))
     return sentences
+
+
+def _engine(engine: Engine) -> str:
+    if not engine.compiled:
+        return "Real-time answers are computed by the model itself."
+    speed_up = engine.speed_up.get("1", 0.0)
+    faster = (
+        f", which is {speed_up:,.0f} times as fast as the model itself" if speed_up >= _WORTH_TELLING else ""
+    )
+    return f"Real-time answers are computed by {engine.name}{faster}."
 
 
 def _signature(signature: Signature) -> str:
     count = len(signature.inputs)
-    columns = f"{count} column{'' if count == 1 else 's'}"
     how = " by name" if signature.named else " by their order" if count > 1 else ""
-    outputs = " and ".join(output.name for output in signature.outputs)
-    return f"It takes {columns}{how} and answers {outputs}."
+    outputs = _listed([output.name for output in signature.outputs])
+    return f"It takes {_counted(count, 'column')}{how} and answers {outputs}."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIOUaeio' else 'a'} {noun}"
 
 
 def _size(size_bytes: int) -> str:

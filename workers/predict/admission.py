@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.catalog.verdict import Contents, Import, Reason, Verdict
+from shared.catalog.verdict import Contents, EnvironmentRef, Import, Library, Reason, Verdict
 
 Pickles = Literal["refused", "allowlisted", "sandboxed", "any"]
 
@@ -42,9 +42,20 @@ def told_of(verdict: Verdict, contents: Contents) -> Verdict:
         unpacked_bytes=contents.unpacked_bytes,
         imports=contents.imports,
         imports_count=contents.imports_count,
-        libraries=contents.libraries | verdict.libraries,
+        libraries=_as_served(contents.libraries | verdict.libraries, verdict.environment),
         warnings=[*contents.warnings, *_warnings(verdict, contents.imports), *verdict.warnings],
     )
+
+
+def _as_served(libraries: dict[str, Library], environment: EnvironmentRef | None) -> dict[str, Library]:
+    """What reading looked for beside the platform's libraries, as it is in the version's environment."""
+    there = {} if environment is None else environment.packages
+    return {
+        name: msgspec.structs.replace(
+            library, installed=there.get(name) or there.get(f"{name}-cpu") or library.installed
+        )
+        for name, library in libraries.items()
+    }
 
 
 def _warnings(verdict: Verdict, imports: list[Import]) -> list[str]:
