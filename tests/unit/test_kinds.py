@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from workers.host.kinds import kind_of
+from workers.host.unserved import unserved
 
 
 def written(write) -> bytes:
@@ -81,3 +82,21 @@ TABLE = pd.DataFrame({"age": [1, 2], "city": ["Oslo", "Rome"]})
 )
 def test_a_file_that_is_no_model_is_named_by_its_content(content, kind):
     assert kind_of(content) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "remedy"),
+    [
+        ("a PNG image", "The file is a PNG image, not a model.", "joblib.dump"),
+        ("a zip archive", "The file is a zip archive, not a model.", "the model's own file"),
+        ("a tar archive, compressed with gzip", "compressed with gzip, not a model.", "Unpack it"),
+        ("a Jupyter notebook", "The file is a Jupyter notebook, not a model.", "Run it"),
+        ("a PMML model", "The file is a PMML model, but none that can be opened here.", "ONNX"),
+        ("a safetensors file", "not a model.", "no program"),
+    ],
+)
+def test_each_kind_is_told_what_to_do(kind, message, remedy):
+    reason = unserved(kind).reason
+
+    assert reason.message.endswith(message)
+    assert remedy in reason.remedy

@@ -5,7 +5,8 @@ from typing import BinaryIO
 
 from workers.host.bounds import Bounds
 from workers.host.kinds import kind_of
-from workers.host.rejection import SAVE_AGAIN, Rejected
+from workers.host.rejection import Rejected
+from workers.host.unserved import unserved
 
 _HEAD_BYTES = 64 * 1024
 
@@ -45,4 +46,4 @@ class Artifact:
 
 def not_a_model(head: bytes) -> Rejected:
     """Says what a file is that no runtime recognises."""
-    return Rejected("not_a_model", f"The file is {kind_of(head)}, not a model.", SAVE_AGAIN)
+    return unserved(kind_of(head))
