@@ -16,6 +16,10 @@ from workers.host.rejection import Rejected
 _CONTRACT = (
     "Write a class `Model` with `predict(self, rows)`, which takes a list of dicts and answers a list."
 )
+_ALONE = (
+    "A model has no network, starts no programs, and sees no files but its own: put what it reads into the "
+    "archive, and open it in the `folder` that `__init__` is given."
+)
 
 
 class ModelError(Exception):
@@ -74,8 +78,15 @@ def _within(folder: Path, doing: str, action: Callable[[], Any]) -> Any:
         raise Rejected(
             "code_failed",
             f"The code fails at {doing}: {told(error, folder)}.",
-            "Mend it, and try it with the same libraries where you wrote it.",
+            _remedy_of(error),
         ) from error
+
+
+def _remedy_of(error: BaseException) -> str:
+    """What works at home may fail in a cell."""
+    if isinstance(error, OSError):  # among them all that urllib and sockets raise
+        return _ALONE
+    return "Mend it, and try it with the same libraries where you wrote it."
 
 
 def _class_in(module: ModuleType, name: str) -> type:
