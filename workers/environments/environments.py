@@ -32,6 +32,15 @@ T = TypeVar("T")
 
 BUILDS_AT_ONCE = 2
 
+_UNREACHABLE = "error sending request"  # as uv says it
+_UNREACHED = (
+    "The package index was not reached, which is not your file's fault: upload it again later. If that does "
+    "not help, tell whoever runs the platform."
+)
+_VERSIONS = (
+    f"Use versions that go together and are released as wheels for Python {PYTHON}, or try again later."
+)
+
 
 class Chosen(msgspec.Struct, frozen=True):
     """Where a version is to be served.
@@ -210,10 +219,7 @@ def _packages(lock: EnvironmentLock, needs: Needs) -> dict[str, str]:
 
 def _unavailable(needs: Needs, failure: UvFailed) -> EnvironmentUnavailable:
     message = f"An environment with {needs.told()} cannot be had: {failure}"
-    remedy = (
-        f"Use versions that go together and are released as wheels for Python {PYTHON}, or try again later."
-    )
-    return EnvironmentUnavailable(message, remedy)
+    return EnvironmentUnavailable(message, _UNREACHED if _UNREACHABLE in str(failure) else _VERSIONS)
 
 
 def _instead(needs: Needs, failure: UvFailed) -> str:

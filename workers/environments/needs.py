@@ -42,7 +42,8 @@ class Needs(msgspec.Struct, frozen=True):
         """In words."""
         named = [f"{name} {version or ''}".strip() for name, version in sorted(self.versions.items())]
         if self.requirements:
-            named.append(f"{len(self.requirements)} listed requirements")
+            count = len(self.requirements)
+            named.append(f"{count} listed requirement{'' if count == 1 else 's'}")
         return " and ".join(named)
 
     def looser(self) -> "Needs | None":
