@@ -4,6 +4,12 @@ from dataclasses import dataclass
 
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
+_FILE = (
+    "The trained model, as its library saved it: pickle, joblib, skops, ONNX, XGBoost, LightGBM, CatBoost, "
+    "PyTorch, Keras; or a zip of a SavedModel, of an MLflow folder, or of a Python class. Its content tells "
+    "which, not its name."
+)
+
 
 def binary(description: str) -> Schema:
     """A part that holds a file."""
@@ -25,17 +31,19 @@ def form_body(parts: dict[str, Schema], *, required: list[str]) -> RequestBody:
 
 def _upload_form() -> RequestBody:
     parts = {
-        "file": binary("The trained model: what joblib or pickle wrote."),
+        "file": binary(_FILE),
         "name": text("The model's name: letters, digits, `_ - .`", example="iris_classifier"),
-        "model_type": text("What you say it is.", example="sklearn"),
+        "model_type": text(
+            "What you say it is, until its content tells; may be left out.", example="sklearn"
+        ),
         "description": text("What the model is for.", example="Species of iris by their measures"),
-        "sample": binary("Rows as CSV or Parquet, to probe the model with."),
+        "sample": binary("Some rows as CSV or Parquet, where the model does not say what it takes."),
     }
     return form_body(parts, required=["file", "name"])
 
 
 def _raw_body() -> RequestBody:
-    content = OpenAPIMediaType(schema=binary("The trained model: what joblib or pickle wrote."))
+    content = OpenAPIMediaType(schema=binary(_FILE))
     return RequestBody(content={"application/octet-stream": content}, required=True)
 
 
