@@ -6,7 +6,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 import structlog
@@ -146,7 +146,7 @@ def finding(request: Request[Any, Any, Any] | None, error: Exception) -> Finding
     """The status, code and text for an error of any origin; the request is None outside the framework."""
     if isinstance(error, PlatformError):
         return _of_platform(error)
-    if isinstance(error, ValidationException):
+    if isinstance(error, ValidationException) or _is_of_the_body(error):
         return _of_validation(error)
     if isinstance(error, HTTPException):
         return _of_framework(request, error)
@@ -188,7 +188,17 @@ def _bearer_error(error: errors.Unauthenticated) -> str:
     return "invalid_request" if type(error) is errors.Unauthenticated else "invalid_token"
 
 
-def _of_validation(error: ValidationException) -> Finding:
+def _is_of_the_body(error: Exception) -> TypeGuard[HTTPException]:
+    """Litestar takes a field of the body for a dependency of its name, such as `settings`, and says 500."""
+    cause = error.__cause__
+    return (
+        isinstance(error, HTTPException)
+        and isinstance(cause, msgspec.ValidationError)
+        and " - at `$.data" in str(cause)
+    )
+
+
+def _of_validation(error: HTTPException) -> Finding:
     """Litestar raises it from the error of msgspec, whose path tells the body from a parameter."""
     cause = error.__cause__
     if not isinstance(cause, msgspec.ValidationError):

@@ -107,3 +107,15 @@ async def test_a_change_reaches_those_who_serve(served, tune, database, account,
     async with database.transaction() as session:
         version = await serving_version(session, account.tenant_id, "iris")
     assert version.settings.cache_ttl_s == 7
+
+
+async def test_a_setting_that_is_not_there_is_refused_by_its_name(upload, tune):
+    await upload()
+
+    refused = await tune(foo=1)
+
+    assert refused[0] == 422
+    assert refused[1]["code"] == "invalid_input"
+    assert refused[1]["errors"] == [
+        {"message": "Object contains unknown field `foo`", "pointer": "/settings"}
+    ]
