@@ -179,7 +179,9 @@ def _servable(model: ModelRow, version: VersionRow | None, number: int | None) -
     if version is None and number is not None:
         raise VersionNotFound(model.name, number)
     if version is None:
-        raise VersionNotServable(f"no version of {model.name!r} is ready to serve")
+        raise VersionNotServable(
+            f"no version of {model.name!r} is ready to serve: models/{model.name}/versions says why"
+        )
     if version.status not in SERVABLE:
         raise VersionNotServable(_why_not(model, version))
     return ServingVersion(

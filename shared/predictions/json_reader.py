@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import astuple
 
 from shared.catalog.verdict import Column, Datatype, Layout, Signature
-from shared.errors import MalformedRequest
+from shared.errors import InvalidInput, MalformedRequest
 from shared.json_body import decode_json_as
 from shared.predictions.predict_body import (
     OutputNames,
@@ -52,6 +52,9 @@ _TYPES_IN_ARRAYS: dict[Datatype, Any] = {
 _NOT_QUITE = (ValueError, TypeError, OverflowError, RecursionError, struct.error)
 
 
+_SEND = 'send either `{"input": {…}}` (one row) or `{"inputs": [{…}, …]}` (rows)'
+
+
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rows to predict: `input` for one, `inputs` for several.
 
@@ -81,7 +84,7 @@ class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.inputs
         if not isinstance(self.input, UnsetType) and isinstance(self.inputs, UnsetType):
             return [self.input]
-        raise MalformedRequest('send either `{"input": {…}}` (one row) or `{"inputs": [{…}, …]}` (rows)')
+        raise MalformedRequest(_SEND)
 
 
 class _Version(msgspec.Struct, gc=False):
@@ -135,10 +138,19 @@ class JsonReader:
 
     def read_generally(self, body: bytes) -> PredictBody:
         """As `read`, without what was compiled: the same, only slower, and it knows what is wrong."""
-        asked = decode_json_as(_general, body)
+        asked = _decode_generally(body)
         read = self._rows.read(asked.rows())
         outputs = self._main if asked.outputs is None else asked.outputs
         return PredictBody(read, asked.single, asked.version, outputs, asked.key)
+
+
+def _decode_generally(body: bytes) -> PredictRequest:
+    try:
+        return decode_json_as(_general, body)
+    except InvalidInput as error:
+        if any(fault.pointer for fault in error.errors):
+            raise
+        raise InvalidInput(f"{error}; {_SEND}", error.errors) from error  # a bare row, say
 
 
 def _uniform(rows: Any) -> Sequence[Values]:

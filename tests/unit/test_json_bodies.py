@@ -198,3 +198,11 @@ def test_a_model_too_wide_to_be_compiled_is_read_all_the_same():
 )
 def test_the_version_asked_for_is_known_even_if_the_rows_do_not_fit(body, version):
     assert asked_version(body) == version
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"sepal_length": 5.1}', b"[5.1, 3.5, 1.4, 0.2]", b'{"instances": [[1, 2, 3, 4]]}']
+)
+def test_rows_without_their_wrapping_are_told_how_to_send_them(body):
+    with pytest.raises(InvalidInput, match=r'send either `\{"input": '):
+        JsonReader(iris()).read(body)
