@@ -16,6 +16,8 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     && /venv/bin/python -m compileall -q -j 0 /venv/lib
 
 FROM python:${PYTHON_VERSION}-slim-bookworm
+# LightGBM's wheels bring no OpenMP of their own, and models of it may come at any time.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin modelyard \
     && install --directory --owner modelyard --mode 0700 /data
 COPY --from=build /venv /venv
