@@ -9,7 +9,7 @@ _KIB, _MIB = 1024, 1024 * 1024
 _WORTH_TELLING = 1.5  # times as fast
 _STANDINGS = {
     "allowed": "that plain models of scikit-learn need",
-    "unknown": "beyond those that plain models of scikit-learn need",
+    "unknown": "of other libraries or of its owner's code",
     "dangerous": "that can run or reach anything",
 }
 

@@ -30,7 +30,7 @@ def named(standing: str, count: int) -> list[Import]:
         (named("allowed", 1), "Opening it imports 1 name: 1 that plain models of scikit-learn need."),
         (
             named("unknown", 2),
-            "Opening it imports 2 names: 2 beyond those that plain models of scikit-learn need.",
+            "Opening it imports 2 names: 2 of other libraries or of its owner's code.",
         ),
         (named("dangerous", 1), "Opening it imports 1 name: 1 that can run or reach anything."),
     ],
