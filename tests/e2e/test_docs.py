@@ -92,8 +92,9 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(reader):
 
     lines = printed.splitlines()
     assert lines[0].startswith("ready ['alcohol', 'malic_acid'")
-    assert lines[2] == "[0, 0, 0]"
-    assert lines[3].startswith("422 [")
+    assert lines[1].startswith("Real-time answers are computed by")
+    assert lines[3] == "[0, 0, 0]"
+    assert lines[4].startswith("422 [")
     assert lines[-2:] == ["2", "1"]
 
 
