@@ -49,15 +49,20 @@ class SubmissionForm(Operation):
 
     def __post_init__(self) -> None:
         parts = {
-            "file": binary("The rows: Parquet, CSV with a header, or JSON Lines."),
+            "file": binary("The rows: Parquet, CSV with a header, or JSON Lines; text also gzipped."),
             "model": text("Id or name of the model.", example="iris_classifier"),
             "version": text("Number of the version; the one that serves if left out.", example="3"),
             "format": text(
                 "What the file is, `parquet`, `csv` or `jsonl`; its first bytes say so if left out.",
                 example="jsonl",
             ),
+            "encoding": text(
+                "Of text: `utf-8`, `utf-16`, `latin-1` or `cp1252`; that of its mark, or UTF-8, if left out.",
+                example="cp1252",
+            ),
             "output_format": text(
-                "`parquet`, `csv` or `jsonl`; that of the file if left out.", example="parquet"
+                "`parquet`, `csv` or `jsonl`; that of the file if left out.",
+                example="parquet",
             ),
             "include": text(
                 "Input columns to carry into the output: `all` (the default), `none`, names with commas"

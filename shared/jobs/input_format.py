@@ -1,25 +1,29 @@
 """Which format a file has: told by its first bytes; its name only helps to explain a refusal."""
 
 import re
-from codecs import BOM_UTF8
+
+import msgspec
 
 from shared.errors import UnsupportedFormat
 from shared.jobs.job import FileFormat
+from shared.jobs.text_encoding import GZIP, TextEncoding, as_utf_8, encoding_of, unpacked_head
 
 SNIFFED_BYTES = 4096
 
 READ_HERE = "jobs read Parquet, CSV and JSON Lines"
 
+_BINARY = {b"PAR1": FileFormat.PARQUET}
 _KNOWN_OTHERS = {
     b"PK\x03\x04": "a ZIP archive or an Excel file: save the sheet as CSV",
-    b"\x1f\x8b": "compressed with gzip: unpack it first",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first, or compress it with gzip",
+    b"BZh": "compressed with bzip2: unpack it first, or compress it with gzip",
+    b"\xfd7zXZ": "compressed with xz: unpack it first, or compress it with gzip",
     b"\xd0\xcf\x11\xe0": "an old Excel file: save the sheet as CSV",
     b"ARROW1": "an Arrow file: save it as Parquet",
     b"ORC": "an ORC file: save it as Parquet",
     b"PARE": "an encrypted Parquet file: decrypt it first",
-    b"\xff\xfe": "text in UTF-16: save it in UTF-8",
-    b"\xfe\xff": "text in UTF-16: save it in UTF-8",
+    b"\xff\xfe\x00\x00": "text in UTF-32: save it in UTF-8",
+    b"\x00\x00\xfe\xff": "text in UTF-32: save it in UTF-8",
 }
 _OBJECT = re.compile(rb'\s*\{\s*("|\})')
 _ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*\{")
@@ -27,32 +31,65 @@ _ENDINGS = {
     (".parquet", ".pq"): "Parquet",
     (".jsonl", ".ndjson"): "JSON Lines, an object a line",
 }
+_TAR_AT = slice(257, 262)
 
 
-def format_of(head: bytes, file_name: str, asked: FileFormat | None = None) -> FileFormat:
-    """The format of a file that begins with `head`.
+class Recognised(msgspec.Struct, frozen=True):
+    """What a file is. Encoding: of text, None of other formats."""
+
+    format: FileFormat
+    encoding: TextEncoding | None = None
+
+
+def recognise(
+    head: bytes, file_name: str, *, format_: FileFormat | None = None, encoding: TextEncoding | None = None
+) -> Recognised:
+    """What a file is that begins with `head`, which is read as far as it can be.
 
     Args:
-        asked: what the sender says that it is.
+        format_: what the sender says that it is.
+        encoding: likewise of its text.
 
     Raises:
-        UnsupportedFormat: it is of none that is read here, or not what was said.
+        UnsupportedFormat: it is of no format that is read here, or not what was said.
     """
-    found = _found(head, file_name, asked)
-    if asked not in (None, found):
-        raise UnsupportedFormat(f"the file {file_name!r} is not {asked}, as `format` says, but {found}")
+    found = _recognised(head, file_name, format_, encoding)
+    if format_ not in (None, found.format):
+        raise UnsupportedFormat(
+            f"the file {file_name!r} is not {format_}, as `format` says, but {found.format}"
+        )
     return found
 
 
-def _found(head: bytes, file_name: str, asked: FileFormat | None) -> FileFormat:
-    if head.startswith(b"PAR1"):
-        return FileFormat.PARQUET
-    for magic, what in _KNOWN_OTHERS.items():
+def _recognised(
+    head: bytes, file_name: str, format_: FileFormat | None, encoding: TextEncoding | None
+) -> Recognised:
+    for magic, binary in _BINARY.items():
         if head.startswith(magic):
+            return Recognised(binary)
+    content = unpacked_head(head, most_bytes=SNIFFED_BYTES)
+    _refuse_others(content, file_name, is_packed=content is not head)
+    found = encoding_of(content, encoding)
+    text = as_utf_8(content, found)
+    if b"\0" in text:
+        raise UnsupportedFormat(
+            f"the file {file_name!r} is neither Parquet nor text: {READ_HERE}; text in UTF-16 without a mark"
+            " is read where `encoding` says utf-16"
+        )
+    return Recognised(_format_of_text(text, file_name, format_), found)
+
+
+def _refuse_others(content: bytes, file_name: str, *, is_packed: bool) -> None:
+    packed = {GZIP, *_BINARY} if is_packed else set()
+    if content.startswith(tuple(packed)):
+        raise UnsupportedFormat(
+            f"the file {file_name!r} is compressed with gzip, and what is in it is no text: unpack it first"
+        )
+    if content[_TAR_AT] == b"ustar":
+        raise UnsupportedFormat(f"the file {file_name!r} is a tar archive: send the file that is in it")
+    for magic, what in _KNOWN_OTHERS.items():
+        if content.startswith(magic):
             raise UnsupportedFormat(f"the file {file_name!r} is {what}; {READ_HERE}")
-    if b"\0" in head:
-        raise UnsupportedFormat(f"the file {file_name!r} is neither Parquet nor text; {READ_HERE}")
-    return _format_of_text(head.removeprefix(BOM_UTF8), file_name, asked)
 
 
 def _format_of_text(head: bytes, file_name: str, asked: FileFormat | None) -> FileFormat:
@@ -66,7 +103,7 @@ def _format_of_text(head: bytes, file_name: str, asked: FileFormat | None) -> Fi
             ' does with `to_json(..., orient="records", lines=True)`'
         )
     for endings, expected in _ENDINGS.items():
-        if file_name.lower().endswith(endings):
+        if file_name.lower().removesuffix(".gz").endswith(endings):
             raise UnsupportedFormat(
                 f"the file {file_name!r} is not {expected}, though its name says so: {READ_HERE}"
             )

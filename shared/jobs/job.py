@@ -83,6 +83,11 @@ def input_key(job_id: UUID) -> str:
     return f"jobs/{job_id}/input"
 
 
+def text_key(job_id: UUID, *, fence: int) -> str:
+    """Where the input's text lies, as one worker unpacked it."""
+    return f"jobs/{job_id}/text.{fence}"
+
+
 def part_key(job_id: UUID, index: int, *, fence: int) -> str:
     """Where the output of one attempt at a chunk lies."""
     return f"jobs/{job_id}/parts/{index}.{fence}"

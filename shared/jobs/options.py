@@ -8,12 +8,13 @@ from msgspec import Meta
 from shared.errors import FieldError
 from shared.jobs.errors import InvalidOption
 from shared.jobs.job import FileFormat
+from shared.jobs.text_encoding import TextEncoding
 
 T = TypeVar("T")
 
 METADATA_MAX_BYTES = 4096
 
-OPTIONS = ("model", "version", "format", "output_format", "include", "callback_url", "metadata")
+OPTIONS = ("model", "version", "format", "encoding", "output_format", "include", "callback_url", "metadata")
 
 
 class JobForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         format: of the file; None: whatever its first bytes say.
+        encoding: of its text; None: that of its mark, or UTF-8.
         include: input columns to carry into the output: `all`, `none`, names with commas between them, or
             a JSON list of names.
         metadata: a JSON object of the caller's own, given back with the job.
@@ -29,6 +31,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: Annotated[int, Meta(ge=1)] | None = None
     format: FileFormat | None = None
+    encoding: TextEncoding | None = None
     output_format: FileFormat | None = None
     include: str = "all"
     callback_url: str | None = None

@@ -12,12 +12,15 @@ from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.verdict import EnvironmentRef, Signature
 from shared.jobs.job import FileFormat
 from shared.jobs.tables import JobRow
+from shared.jobs.text_encoding import TextEncoding
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A job as its workers see it.
 
     Attributes:
+        input_encoding: of text; None: it is no text.
+        text_key: what the input was unpacked to; None: it is read as it is, or not planned yet.
         output_columns: input columns to carry into the output; None: all.
         environment: that the version's hosts run in; None: the platform's own.
         refuse_extra: columns that neither the model takes nor `output_columns` names are refused.
@@ -33,6 +36,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature
     environment: EnvironmentRef | None = None
     refuse_extra: bool = False
+    input_encoding: TextEncoding | None = None
+    text_key: str | None = None
+
+    @property
+    def rows_key(self) -> str:
+        """Where the rows are read."""
+        return self.text_key or self.input_key
 
 
 async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
@@ -51,6 +61,8 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
         input_key=job.input_key,
         input_format=FileFormat(job.input_format),
         output_format=FileFormat(job.output_format),
+        input_encoding=None if job.input_encoding is None else TextEncoding(job.input_encoding),
+        text_key=job.text_key,
         output_columns=job.output_columns,
         version_id=version.id,
         artifact_key=version.artifact_key,

@@ -23,11 +23,18 @@ from shared.settings import Settings
 from shared.storage.store import Written
 
 
-async def record_plan(session: AsyncSession, claim: StepClaim, chunks: Sequence[PlannedChunk]) -> list[Hint]:
-    """Queue the chunks. A job without any rows goes on to its end at once."""
+async def record_plan(
+    session: AsyncSession, claim: StepClaim, chunks: Sequence[PlannedChunk], *, text_key: str | None = None
+) -> list[Hint] | None:
+    """Queue the chunks. A job without any rows goes on to its end at once.
+
+    Args:
+        text_key: what the chunks are cut from, if not the input itself.
+    """
     job = await _held_job(session, claim)
     if job is None:
-        return []
+        return None
+    job.text_key = text_key
     now = await database_now(session)
     counts = [chunk.rows for chunk in chunks if chunk.rows is not None]
     job.rows_total = sum(counts) if len(counts) == len(chunks) else None

@@ -17,7 +17,7 @@ from shared.database.engine import Database
 from shared.jobs.ending import end_job
 from shared.jobs.errors import JobEnded, NoResult, ResultNotReady
 from shared.jobs.hints import Hint, send_hints
-from shared.jobs.input_format import SNIFFED_BYTES, format_of
+from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
 from shared.jobs.job import ENDED, ChunkStatus, FileFormat, JobStatus
 from shared.jobs.lookup import JobFilter, find_job, list_jobs, progress_of
 from shared.jobs.news import JobNews
@@ -80,12 +80,13 @@ class JobService:
         if form.callback_url is not None:
             check_callback_url(form.callback_url, self._settings)
         columns, labels = form.columns(), form.labels()
-        input_format = await self._format_of(file, form.format)
+        found = await self._recognise(file, form)
         async with self._database.transaction() as session:
             version = await serving_version(session, tenant_id, form.model, form.version)
             job = _new_job(form, file, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
-            job.input_format, job.output_format = input_format, form.output(input_format)
+            job.input_format, job.output_format = found.format, form.output(found.format)
+            job.input_encoding = found.encoding
             session.add(job)
             await session.flush()
             view = await self._view(session, job)
@@ -192,10 +193,10 @@ class JobService:
             raise JobEnded(f"the job has {job.status}: there is nothing left to cancel")
         return await end_job(session, job, JobStatus.CANCELLED, settings=self._settings)
 
-    async def _format_of(self, file: InputFile, asked: FileFormat | None) -> FileFormat:
+    async def _recognise(self, file: InputFile, form: JobForm) -> Recognised:
         end = min(SNIFFED_BYTES, file.size_bytes)
         head = b"".join([piece async for piece in self._storage.read(file.key, end=end)])
-        return format_of(head, file.name, asked)
+        return recognise(head, file.name, format_=form.format, encoding=form.encoding)
 
     async def _view(self, session: AsyncSession, job: JobRow) -> JobView:
         progress = await progress_of(session, [job])

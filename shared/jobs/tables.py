@@ -37,7 +37,9 @@ class JobRow(Identified, Base):
     input_key: Mapped[str]
     input_format: Mapped[str]  # shared.jobs.job.FileFormat
     input_size_bytes: Mapped[int] = mapped_column(BigInteger)
+    input_encoding: Mapped[str | None]  # shared.jobs.text_encoding.TextEncoding; None: no text
     input_digest: Mapped[str]  # SHA-256, hexadecimal
+    text_key: Mapped[str | None]  # what the input was unpacked to; None: it is read as it is
     output_format: Mapped[str]
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
     callback_url: Mapped[str | None]

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import io
 from pathlib import Path
@@ -163,10 +164,11 @@ async def test_a_wrong_option_is_refused_and_leaves_nothing(
     [
         ("rows.csv", b"", 422, "missing or empty"),
         ("rows.xlsx", b"PK\x03\x04 and so on", 415, "Excel"),
-        ("rows.csv.gz", b"\x1f\x8b\x08", 415, "gzip"),
+        ("rows.csv.gz", b"\x1f\x8b and so on", 415, "gzip"),
+        ("rows.csv.gz", gzip.compress(b"PAR1"), 415, "what is in it is no text"),
         ("rows.parquet", b"a,b\n1,2\n", 415, "not Parquet, though its name says so"),
         ("rows.csv", b"a\0b", 415, "neither Parquet nor text"),
-        ("rows.csv", "a,b\n1,2\n".encode("utf-16"), 415, "UTF-16"),
+        ("rows.csv", "a,b\n1,2\n".encode("utf-16-le"), 415, "UTF-16"),
     ],
 )
 async def test_a_file_of_another_format_is_refused_and_leaves_nothing(

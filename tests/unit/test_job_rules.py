@@ -9,7 +9,7 @@ from api.entity_tag import is_among
 from shared.catalog.verdict import Column, Datatype, Layout, Output, Signature
 from shared.errors import UnsupportedFormat
 from shared.jobs.errors import ColumnsDoNotFit, InvalidOption
-from shared.jobs.input_format import format_of
+from shared.jobs.input_format import recognise
 from shared.jobs.job import FileFormat
 from shared.jobs.options import JobForm
 from shared.jobs.order import Order
@@ -38,11 +38,11 @@ def test_an_include_that_cannot_be_read_is_refused(include: str):
 
 
 def test_a_format_is_told_by_content_and_not_by_name():
-    assert format_of(b"PAR1\x15\x04", "rows.csv") is FileFormat.PARQUET
-    assert format_of(b"a,b\n1,2\n", "rows") is FileFormat.CSV
-    assert format_of(b'\xef\xbb\xbf\n{ "a": 1}', "rows.csv") is FileFormat.JSONL
-    with pytest.raises(UnsupportedFormat, match="gzip"):
-        format_of(b"\x1f\x8b\x08", "rows.csv")
+    assert recognise(b"PAR1\x15\x04", "rows.csv").format is FileFormat.PARQUET
+    assert recognise(b"a,b\n1,2\n", "rows").format is FileFormat.CSV
+    assert recognise(b'\xef\xbb\xbf\n{ "a": 1}', "rows.csv").format is FileFormat.JSONL
+    with pytest.raises(UnsupportedFormat, match="zstd"):
+        recognise(b"\x28\xb5\x2f\xfd", "rows.csv")
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_a_format_is_told_by_content_and_not_by_name():
 )
 def test_what_only_looks_like_json_lines_is_explained(head: bytes, name: str, says: str):
     with pytest.raises(UnsupportedFormat, match=says):
-        format_of(head, name)
+        recognise(head, name)
 
 
 def test_what_the_sender_says_of_a_file_must_be_so():
-    assert format_of(b'{"a"', "rows", FileFormat.CSV) is FileFormat.CSV
+    assert recognise(b'{"a"', "rows", format_=FileFormat.CSV).format is FileFormat.CSV
     with pytest.raises(UnsupportedFormat, match="not csv, as `format` says, but parquet"):
-        format_of(b"PAR1", "rows", FileFormat.CSV)
+        recognise(b"PAR1", "rows", format_=FileFormat.CSV)
     with pytest.raises(UnsupportedFormat, match="not parquet, as `format` says, but jsonl"):
-        format_of(b'{"a": 1}', "rows", FileFormat.PARQUET)
+        recognise(b'{"a": 1}', "rows", format_=FileFormat.PARQUET)
 
 
 def test_an_output_that_jobs_do_not_write_is_refused():

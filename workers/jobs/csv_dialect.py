@@ -64,7 +64,7 @@ def _decoded(header: bytes) -> str:
     try:
         return header.decode()
     except UnicodeDecodeError:
-        raise UnreadableInput("the CSV file is not text in UTF-8: save it in that encoding") from None
+        raise UnreadableInput("the CSV file is not text in UTF-8: say in `encoding` what it is") from None
 
 
 def _most_frequent(header: str) -> str:

@@ -23,7 +23,7 @@ def broken_record(records: pa.Array, dialect: CsvDialect, *, first_row: int) -> 
         try:
             fields = next(csv.reader([record.decode()], delimiter=dialect.delimiter), [])
         except UnicodeDecodeError:
-            return UnreadableInput("the record is not text in UTF-8", row=row)
+            return UnreadableInput("the record is not text in UTF-8: say in `encoding` what it is", row=row)
         if len(fields) != len(dialect.names):
             return UnreadableInput(
                 f"the record has {len(fields)} fields where the header has {len(dialect.names)}", row=row

@@ -45,7 +45,7 @@ async def _join(context: JobContext, claim: StepClaim, keys: list[str]) -> None:
 
 def _joined(context: JobContext, claim: StepClaim, *, keys: list[str], key: str, sign: StopSign) -> Written:
     storage, order = context.storage, claim.order
-    with context.open(order.input_key, sign) as file, storage.writer(key) as sink:
+    with context.open(order.rows_key, sign) as file, storage.writer(key) as sink:
         output = open_input(file, order).output()
         output.join(context.open_each(keys, sign), cast(BinaryIO, sink))
     return sink.written()

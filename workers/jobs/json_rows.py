@@ -103,7 +103,9 @@ def decoded_object(line: bytes, number: int) -> dict[str, Any]:
         line.decode()
         given = _decode_any(line)
     except UnicodeDecodeError:
-        raise UnreadableInput("the line is not text in UTF-8", row=number) from None
+        raise UnreadableInput(
+            "the line is not text in UTF-8: say in `encoding` what it is", row=number
+        ) from None
     except RecursionError:
         raise UnreadableInput("the line is nested too deeply", row=number) from None
     except ValueError as error:

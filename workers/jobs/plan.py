@@ -1,38 +1,94 @@
 """First step of a job: does the file fit the model, and where can it be cut?"""
 
+from typing import BinaryIO, cast
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.claims import StepClaim, claim_step
+from shared.jobs.errors import UnreadableInput
 from shared.jobs.hints import Hint
-from shared.jobs.job import JobStatus, PlannedChunk
+from shared.jobs.job import ByteRange, JobStatus, PlannedChunk, text_key
+from shared.jobs.order import Order
 from shared.jobs.outcomes import record_plan
 from workers.jobs.attempt import attempt
 from workers.jobs.context import JobContext
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import open_input, plan_chunks
+from workers.jobs.unpacking import NotText, must_unpack, unpack_text
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job's input is cut. Text key: what it is cut from, if not the input itself."""
+
+    chunks: list[PlannedChunk]
+    text_key: str | None
 
 
 async def plan_job(context: JobContext, job_id: UUID) -> None:
     """Check the columns and cut the input into chunks.
 
-    Safe to repeat: only a job that is still `validating` can be claimed, by one worker at a time.
+    Safe to repeat: only a job that is still `validating` can be claimed, by one worker at a time, and the
+    text counts that the newest claim unpacked.
     """
     async with context.database.transaction() as session:
         claim = await claim_step(session, job_id, JobStatus.VALIDATING, settings=context.settings)
     if claim is None:
         return
 
-    async def work(sign: StopSign) -> list[PlannedChunk]:
-        return await context.in_thread(_chunks, context, claim, sign)
+    async def work(sign: StopSign) -> Plan:
+        return await context.in_thread(_plan, context, claim, sign)
 
-    async def record(session: AsyncSession, chunks: list[PlannedChunk]) -> list[Hint]:
-        return await record_plan(session, claim, chunks)
+    async def record(session: AsyncSession, plan: Plan) -> list[Hint] | None:
+        return await record_plan(session, claim, plan.chunks, text_key=plan.text_key)
 
-    await attempt(context, claim, work, record=record)
+    if not await attempt(context, claim, work, record=record):
+        # Written or not, it is nobody's.
+        await context.storage.delete(text_key(job_id, fence=claim.fence))
 
 
-def _chunks(context: JobContext, claim: StepClaim, sign: StopSign) -> list[PlannedChunk]:
-    with context.open(claim.order.input_key, sign) as file:
-        return plan_chunks(open_input(file, claim.order), chunk_bytes=context.settings.chunk_bytes)
+def _plan(context: JobContext, claim: StepClaim, sign: StopSign) -> Plan:
+    order = _unpacked(context, claim, sign)
+    with context.open(order.rows_key, sign) as file:
+        chunks = plan_chunks(open_input(file, order), chunk_bytes=context.settings.chunk_bytes)
+    return Plan(chunks=chunks, text_key=order.text_key)
+
+
+def _unpacked(context: JobContext, claim: StepClaim, sign: StopSign) -> Order:
+    """The order, with its text unpacked where that is needed."""
+    order, key = claim.order, text_key(claim.job_id, fence=claim.fence)
+    with context.open(order.input_key, sign) as file:
+        if order.input_encoding is None or not must_unpack(file, order.input_encoding):
+            return order
+        unpacked = msgspec.structs.replace(order, text_key=key)
+        fault = _unpack(context, file, unpacked)
+    if fault is not None:
+        with context.open(key, sign) as text:
+            raise UnreadableInput(str(fault), row=_last_row(text, unpacked, size_bytes=fault.size_bytes))
+    return unpacked
+
+
+def _unpack(context: JobContext, file: BinaryIO, order: Order) -> NotText | None:
+    """Write the text, as far as it is text; where it ends to be that is a record of its own."""
+    assert order.input_encoding is not None  # noqa: S101  narrows the type
+    with context.storage.writer(order.rows_key) as sink:
+        try:
+            unpack_text(
+                file,
+                cast(BinaryIO, sink),
+                encoding=order.input_encoding,
+                most_bytes=context.settings.job_max_bytes,
+            )
+        except NotText as fault:
+            return fault
+    return None
+
+
+def _last_row(text: BinaryIO, order: Order, *, size_bytes: int) -> int | None:
+    """The number of the text's last row; None where it ends within its header."""
+    try:
+        rows = open_input(text, order).first_row(ByteRange(size_bytes, size_bytes))
+    except UnreadableInput as error:
+        return error.row
+    return rows - 1 if rows else None

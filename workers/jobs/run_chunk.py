@@ -64,7 +64,7 @@ class ChunkRun:
 
     def _write_part(self, host: HostProcess, sign: StopSign) -> int:
         order = self._claim.order
-        with self._context.open(order.input_key, sign) as file:
+        with self._context.open(order.rows_key, sign) as file:
             job_input = open_input(file, order)
             try:
                 with self._context.storage.writer(self.key) as sink:
