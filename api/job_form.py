@@ -49,11 +49,11 @@ class SubmissionForm(Operation):
 
     def __post_init__(self) -> None:
         parts = {
-            "file": binary("The rows: Parquet, CSV with a header, or JSON Lines; text also gzipped."),
+            "file": binary("The rows: Parquet, Arrow, CSV with a header, or JSON Lines; text also gzipped."),
             "model": text("Id or name of the model.", example="iris_classifier"),
             "version": text("Number of the version; the one that serves if left out.", example="3"),
             "format": text(
-                "What the file is, `parquet`, `csv` or `jsonl`; its first bytes say so if left out.",
+                "What the file is, `parquet`, `arrow`, `csv` or `jsonl`; its first bytes say so if left out.",
                 example="jsonl",
             ),
             "encoding": text(
@@ -61,7 +61,7 @@ class SubmissionForm(Operation):
                 example="cp1252",
             ),
             "output_format": text(
-                "`parquet`, `csv` or `jsonl`; that of the file if left out.",
+                "`parquet`, `csv` or `jsonl`; that of the file if left out, of Arrow `parquet`.",
                 example="parquet",
             ),
             "include": text(

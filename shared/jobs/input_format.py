@@ -10,16 +10,20 @@ from shared.jobs.text_encoding import GZIP, TextEncoding, as_utf_8, encoding_of,
 
 SNIFFED_BYTES = 4096
 
-READ_HERE = "jobs read Parquet, CSV and JSON Lines"
+READ_HERE = "jobs read Parquet, Arrow, CSV and JSON Lines"
 
-_BINARY = {b"PAR1": FileFormat.PARQUET}
+_BINARY = {
+    b"PAR1": FileFormat.PARQUET,
+    b"ARROW1": FileFormat.ARROW,
+    b"\xff\xff\xff\xff": FileFormat.ARROW,  # how messages of a stream begin
+}
 _KNOWN_OTHERS = {
     b"PK\x03\x04": "a ZIP archive or an Excel file: save the sheet as CSV",
     b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first, or compress it with gzip",
     b"BZh": "compressed with bzip2: unpack it first, or compress it with gzip",
     b"\xfd7zXZ": "compressed with xz: unpack it first, or compress it with gzip",
     b"\xd0\xcf\x11\xe0": "an old Excel file: save the sheet as CSV",
-    b"ARROW1": "an Arrow file: save it as Parquet",
+    b"FEA1": "a Feather file of version 1: save it in version 2",
     b"ORC": "an ORC file: save it as Parquet",
     b"PARE": "an encrypted Parquet file: decrypt it first",
     b"\xff\xfe\x00\x00": "text in UTF-32: save it in UTF-8",
@@ -29,6 +33,7 @@ _OBJECT = re.compile(rb'\s*\{\s*("|\})')
 _ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*\{")
 _ENDINGS = {
     (".parquet", ".pq"): "Parquet",
+    (".arrow", ".arrows", ".feather", ".ipc"): "Arrow",
     (".jsonl", ".ndjson"): "JSON Lines, an object a line",
 }
 _TAR_AT = slice(257, 262)

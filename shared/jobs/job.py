@@ -53,7 +53,19 @@ class ByteRange(msgspec.Struct, frozen=True, tag="byte_range"):
     end: int
 
 
-ChunkSource = RowGroups | ByteRange
+class RecordBatches(msgspec.Struct, frozen=True, tag="record_batches"):
+    """A chunk of an Arrow file: whole messages, from byte `start` up to `end`, excluded.
+
+    Attributes:
+        first_row: how many rows come before it.
+    """
+
+    start: int
+    end: int
+    first_row: int
+
+
+ChunkSource = RowGroups | ByteRange | RecordBatches
 
 
 class JobError(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

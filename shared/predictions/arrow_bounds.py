@@ -18,12 +18,12 @@ import pyarrow as pa
 from shared.errors import TooLarge
 
 MAX_MESSAGES: Final = 4096  # each costs time, however small
-_DICTIONARY_BATCH: Final = 2  # values of the union MessageHeader
-_RECORD_BATCH: Final = 3
+DICTIONARY_BATCH: Final = 2  # values of the union MessageHeader
+RECORD_BATCH: Final = 3
 
 # Numbers of fields in their tables.
-_MESSAGE_HEADER_TYPE: Final = 1
-_MESSAGE_HEADER: Final = 2
+MESSAGE_HEADER_TYPE: Final = 1
+MESSAGE_HEADER: Final = 2
 _DICTIONARY_DATA: Final = 1
 _BATCH_BUFFERS: Final = 2
 _BATCH_COMPRESSION: Final = 3
@@ -50,7 +50,15 @@ def unpacked_bytes(stream: "pa.Buffer") -> int:
 
 
 def _claims(message: Any) -> int:
-    metadata, body = memoryview(message.metadata), message.body
+    return claimed_bytes(memoryview(message.metadata), message.body)
+
+
+def claimed_bytes(metadata: memoryview, body: "memoryview | pa.Buffer") -> int:
+    """The bytes that one message's compressed buffers claim to hold. 0 where nothing is compressed.
+
+    Raises:
+        BadMetadata: its metadata leads nowhere.
+    """
     try:
         buffers = list(_compressed_buffers(metadata))
         return sum(_claim(memoryview(body), offset, length) for offset, length in buffers) if buffers else 0
@@ -61,14 +69,14 @@ def _claims(message: Any) -> int:
 def _compressed_buffers(metadata: memoryview) -> Iterator[tuple[int, int]]:
     """Offset and length of each of the message's buffers, if they are compressed."""
     message = _u32(metadata, 0)
-    kind_at = _field(metadata, message, _MESSAGE_HEADER_TYPE)
+    kind_at = field_at(metadata, message, MESSAGE_HEADER_TYPE)
     kind = metadata[kind_at] if kind_at else 0
-    batch = _target(metadata, message, _MESSAGE_HEADER)
-    if kind == _DICTIONARY_BATCH:
-        batch = _target(metadata, batch, _DICTIONARY_DATA)
-    if kind not in {_DICTIONARY_BATCH, _RECORD_BATCH} or not _field(metadata, batch, _BATCH_COMPRESSION):
+    batch = target_at(metadata, message, MESSAGE_HEADER)
+    if kind == DICTIONARY_BATCH:
+        batch = target_at(metadata, batch, _DICTIONARY_DATA)
+    if kind not in {DICTIONARY_BATCH, RECORD_BATCH} or not field_at(metadata, batch, _BATCH_COMPRESSION):
         return
-    vector = _target(metadata, batch, _BATCH_BUFFERS)
+    vector = target_at(metadata, batch, _BATCH_BUFFERS)
     start = vector + 4
     yield from struct.iter_unpack("<qq", metadata[start : start + 16 * _u32(metadata, vector)])
 
@@ -85,7 +93,7 @@ def _claim(body: memoryview, offset: int, length: int) -> int:
     return max(claimed, 0)
 
 
-def _field(metadata: memoryview, table: int, number: int) -> int:
+def field_at(metadata: memoryview, table: int, number: int) -> int:
     """Where a field of a table lies; 0 where it is left out."""
     vtable = table - struct.unpack_from("<i", metadata, table)[0]
     entry = 4 + 2 * number
@@ -95,9 +103,9 @@ def _field(metadata: memoryview, table: int, number: int) -> int:
     return table + offset if offset else 0
 
 
-def _target(metadata: memoryview, table: int, number: int) -> int:
+def target_at(metadata: memoryview, table: int, number: int) -> int:
     """Where the table or vector lies that a field refers to; 0 where the field is left out."""
-    at = _field(metadata, table, number)
+    at = field_at(metadata, table, number)
     return at + _u32(metadata, at) if at else 0
 
 

@@ -192,17 +192,17 @@ def _decoded(column: pa.Array, budget: _Budget) -> pa.Array:
             budget.spend((_TEXT_BYTES + _MOMENT_BYTES) * len(column))
         return column
     if is_text(column.type.value_type):
-        lengths = pa.array(_lengths(column.dictionary))
+        lengths = pa.array(text_lengths(column.dictionary))
         taken = pc.sum(lengths.take(column.indices)).as_py() or 0
         budget.spend(_TEXT_BYTES * len(column) + taken)
     return column.dictionary_decode()
 
 
 def _text_bytes(column: pa.Array) -> int:
-    return int(_lengths(column).sum())
+    return int(text_lengths(column).sum())
 
 
-def _lengths(texts: pa.Array) -> NDArray[np.int64]:
+def text_lengths(texts: pa.Array) -> NDArray[np.int64]:
     """Bytes of each text."""
     if kinds.is_string_view(texts.type):
         ints = (texts.offset + len(texts)) * _VIEW_BYTES // 4

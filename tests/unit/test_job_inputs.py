@@ -24,11 +24,15 @@ def order(input_format: FileFormat, columns: dict[str, Datatype], **changes) -> 
         layout=Layout.MATRIX if numbers else Layout.TABLE,
         outputs=[Output(name="label", datatype=Datatype.INT64)],
     )
-    given = {"output_format": input_format, "output_columns": [], "signature": signature} | changes
+    given = {
+        "input_format": input_format,
+        "output_format": input_format,
+        "output_columns": [],
+        "signature": signature,
+    } | changes
     return Order(
         job_id=UUID(int=1),
         input_key="in",
-        input_format=input_format,
         version_id=UUID(int=2),
         artifact_key="model",
         **given,

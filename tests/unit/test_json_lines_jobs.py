@@ -45,7 +45,7 @@ def output_of(job_input: JobInput, predictions: Sequence[float]) -> bytes:
     return whole.getvalue()
 
 
-def images(**changes) -> Order:
+def images(input_format: FileFormat = FileFormat.JSONL, **changes) -> Order:
     signature = Signature(
         inputs=[
             Column(name="image", datatype=Datatype.FP32, shape=[2, 2]),
@@ -55,7 +55,8 @@ def images(**changes) -> Order:
         layout=Layout.TENSORS,
         outputs=[Output(name="label", datatype=Datatype.INT64)],
     )
-    return order(FileFormat.JSONL, {"image": Datatype.FP32}, **changes, signature=signature)
+    given = {"signature": signature} | changes
+    return order(input_format, {"image": Datatype.FP32}, **given)
 
 
 def test_values_get_the_types_of_the_model_and_gaps_stay_gaps():

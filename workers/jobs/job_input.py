@@ -5,6 +5,7 @@ from typing import Any, BinaryIO, Protocol
 
 from shared.jobs.job import FileFormat, PlannedChunk
 from shared.jobs.order import Order
+from workers.jobs.arrow_input import ArrowInput
 from workers.jobs.batch import Batch
 from workers.jobs.columns import Columns
 from workers.jobs.csv_input import CsvInput
@@ -12,10 +13,11 @@ from workers.jobs.json_input import JsonLinesInput
 from workers.jobs.outputs import Output
 from workers.jobs.parquet_input import ParquetInput
 
-_INPUTS: dict[FileFormat, type[CsvInput | JsonLinesInput | ParquetInput]] = {
+_INPUTS: dict[FileFormat, type[ArrowInput | CsvInput | JsonLinesInput | ParquetInput]] = {
     FileFormat.PARQUET: ParquetInput,
     FileFormat.CSV: CsvInput,
     FileFormat.JSONL: JsonLinesInput,
+    FileFormat.ARROW: ArrowInput,
 }
 _MIN_CHUNK_BYTES = 4 * 1024 * 1024  # below this a chunk costs more than it saves
 _CHUNKS = 8  # of an input that is smaller than so many whole chunks, so that every worker gets some

@@ -20,10 +20,9 @@ _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 def can_be_json(given: pa.DataType) -> bool:
     """Whether JSON can hold values of this type."""
     given = _storage(values_type(given))
-    if _is_list(given):
-        return can_be_json(given.value_type)
-    if kinds.is_struct(given):
-        return all(can_be_json(field.type) for field in given)
+    if is_list(given) or kinds.is_struct(given):
+        inner = [field.type for field in given] if kinds.is_struct(given) else [given.value_type]
+        return all(can_be_json(type_) and not kinds.is_dictionary(type_) for type_ in inner)
     return bool(kinds.is_null(given) or is_number(given) or is_text(given) or is_moment(given))
 
 
@@ -66,7 +65,7 @@ def json_values(column: pa.Array) -> list[Any]:
         column = column.storage
     if kinds.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if _is_list(column.type):
+    if is_list(column.type):
         return _lists(column)
     if kinds.is_struct(column.type):
         return _structs(column)
@@ -122,7 +121,8 @@ def _structs(column: pa.Array) -> list[Any]:
     ]
 
 
-def _is_list(given: pa.DataType) -> bool:
+def is_list(given: pa.DataType) -> bool:
+    """Whether values of the type are lists, one behind the other."""
     return bool(kinds.is_list(given) or kinds.is_large_list(given) or kinds.is_fixed_size_list(given))
 
 
