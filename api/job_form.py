@@ -70,6 +70,9 @@ class SubmissionForm(Operation):
                 example="id,name",
             ),
             "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
+            "events": text(
+                "What `callback_url` is told of beside the end: `job.progress`.", example="job.progress"
+            ),
             "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
         }
         self.request_body = form_body(parts, required=["file", "model"])

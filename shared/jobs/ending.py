@@ -6,12 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.database.now import database_now
 from shared.jobs.hints import Hint
 from shared.jobs.job import JobError, JobStatus
-from shared.jobs.lookup import progress_of
 from shared.jobs.tables import JobRow
-from shared.jobs.view import job_view
-from shared.messaging.actors import DELIVER
+from shared.jobs.telling import tell
 from shared.settings import Settings
-from shared.webhooks.service import record_event
 
 
 async def end_job(
@@ -34,15 +31,4 @@ async def end_job(
     job.lease_until = None
     job.error = msgspec.to_builtins(error) if error else None
     await session.flush()
-    if job.callback_url is None:
-        return []
-    progress = await progress_of(session, [job])
-    delivery = await record_event(
-        session,
-        tenant_id=job.tenant_id,
-        job_id=job.id,
-        url=job.callback_url,
-        event_type=f"job.{status}",
-        data=msgspec.to_builtins(job_view(job, progress[job.id], public_url=settings.public_url)),
-    )
-    return [(DELIVER, (delivery.id,))]
+    return await tell(session, job, f"job.{status}", settings=settings)

@@ -14,7 +14,20 @@ T = TypeVar("T")
 
 METADATA_MAX_BYTES = 4096
 
-OPTIONS = ("model", "version", "format", "encoding", "output_format", "include", "callback_url", "metadata")
+OPTIONS = (
+    "model",
+    "version",
+    "format",
+    "encoding",
+    "output_format",
+    "include",
+    "callback_url",
+    "events",
+    "metadata",
+)
+
+PROGRESS = "job.progress"
+ENDS = ("job.succeeded", "job.failed", "job.cancelled")  # told whether they are named or not
 
 
 class JobForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +38,8 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         encoding: of its text; None: that of its mark, or UTF-8.
         include: input columns to carry into the output: `all`, `none`, names with commas between them, or
             a JSON list of names.
+        events: what `callback_url` is told of beside the end: names with commas between them, or a JSON
+            list of names.
         metadata: a JSON object of the caller's own, given back with the job.
     """
 
@@ -35,7 +50,22 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     output_format: FileFormat | None = None
     include: str = "all"
     callback_url: str | None = None
+    events: str = ""
     metadata: str = "{}"
+
+    def tells_progress(self) -> bool:
+        """Whether `events` asks for more than the job's end.
+
+        Raises:
+            InvalidOption: it names what there is not, or there is nobody to tell.
+        """
+        names = _names(self.events, option="events") if self.events.strip() else []
+        unknown = [name for name in names if name not in (PROGRESS, *ENDS)]
+        if unknown:
+            raise _refused("events", f"may name {', '.join((PROGRESS, *ENDS))}, and not {unknown[0]!r:.100}")
+        if names and self.callback_url is None:
+            raise _refused("events", "says what `callback_url` is told of, which is missing")
+        return PROGRESS in names
 
     def columns(self) -> list[str] | None:
         """Names of the input columns to carry over; None for all.
@@ -46,8 +76,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         text = self.include.strip()
         if text in ("all", "none"):
             return None if text == "all" else []
-        names = _json(text, list[str], option="include") if text.startswith("[") else text.split(",")
-        names = [name if text.startswith("[") else name.strip() for name in names]
+        names = _names(text, option="include")
         if "" in names or len(set(names)) < len(names):
             raise _refused("include", "names input columns, each once, or is `all` or `none`")
         return names
@@ -74,6 +103,13 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         if len(self.metadata.encode()) > METADATA_MAX_BYTES:
             raise _refused("metadata", f"may have {METADATA_MAX_BYTES} bytes at most")
         return _json(self.metadata, dict[str, Any], option="metadata")
+
+
+def _names(text: str, *, option: str) -> list[str]:
+    """Of a JSON list as they stand; with commas between them without the spaces around each."""
+    if text.strip().startswith("["):
+        return _json(text, list[str], option=option)
+    return [name.strip() for name in text.split(",")]
 
 
 def _json(text: str, kind: type[T], *, option: str) -> T:

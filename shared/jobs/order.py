@@ -23,6 +23,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         text_key: what the input was unpacked to; None: it is read as it is, or not planned yet.
         output_columns: input columns to carry into the output; None: all.
         environment: that the version's hosts run in; None: the platform's own.
+        tells_progress: somebody is told how far the job is.
         refuse_extra: columns that neither the model takes nor `output_columns` names are refused.
     """
 
@@ -35,6 +36,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     artifact_key: str
     signature: Signature
     environment: EnvironmentRef | None = None
+    tells_progress: bool = False
     refuse_extra: bool = False
     input_encoding: TextEncoding | None = None
     text_key: str | None = None
@@ -68,5 +70,6 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
         artifact_key=version.artifact_key,
         signature=signature_of(version),
         environment=verdict_of(version).environment,
+        tells_progress=job.tells_progress,
         refuse_extra=ModelSettings.from_stored(settings).refuse_extra,
     )

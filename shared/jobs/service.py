@@ -79,12 +79,13 @@ class JobService:
         """
         if form.callback_url is not None:
             check_callback_url(form.callback_url, self._settings)
-        columns, labels = form.columns(), form.labels()
+        columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
         found = await self._recognise(file, form)
         async with self._database.transaction() as session:
             version = await serving_version(session, tenant_id, form.model, form.version)
             job = _new_job(form, file, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
+            job.tells_progress = tells_progress
             job.input_format, job.output_format = found.format, form.output(found.format)
             job.input_encoding = found.encoding
             session.add(job)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.access.tables import Tenant
@@ -43,6 +43,9 @@ class JobRow(Identified, Base):
     output_format: Mapped[str]
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
     callback_url: Mapped[str | None]
+    tells_progress: Mapped[bool] = mapped_column(server_default=false())  # not only the end
+    progress_told_at: Mapped[datetime | None]  # the latest such event, and of how many rows it told
+    progress_told_rows: Mapped[int | None] = mapped_column(BigInteger)
     labels: Mapped[dict[str, Any]] = mapped_column(
         "metadata", default=dict
     )  # the caller's own; `metadata` is taken

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from shared.jobs.job import FileFormat, JobError, JobStatus
+from shared.jobs.options import ENDS, PROGRESS
 from shared.jobs.progress import Progress, estimated_end_at, rows_per_second
 from shared.jobs.tables import JobRow
 
@@ -59,6 +60,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     input: JobInput
     output: JobOutput
     callback_url: str | None
+    events: list[str]
     metadata: dict[str, Any]
     error: JobError | None
     created_at: datetime
@@ -90,6 +92,7 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
         input=_input(job),
         output=_output(job),
         callback_url=job.callback_url,
+        events=_events(job),
         metadata=job.labels,
         error=msgspec.convert(job.error, JobError) if job.error else None,
         urls=_urls(f"{public_url}/api/v1/jobs/{job.id}"),
@@ -114,7 +117,17 @@ def _output(job: JobRow) -> JobOutput:
     )
 
 
+def _events(job: JobRow) -> list[str]:
+    """What `callback_url` is told of."""
+    if job.callback_url is None:
+        return []
+    return [*ENDS, PROGRESS] if job.tells_progress else [*ENDS]
+
+
 def _urls(job_url: str) -> JobUrls:
     return JobUrls(
-        self=job_url, result=f"{job_url}/result", cancel=f"{job_url}/cancel", events=f"{job_url}/events"
+        self=job_url,
+        result=f"{job_url}/result",
+        cancel=f"{job_url}/cancel",
+        events=f"{job_url}/events",
     )

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.jobs.claims import ChunkClaim, Claim, renew_chunk, renew_step
 from shared.jobs.hints import Hint, send_hints
 from shared.jobs.outcomes import hand_back, record_failure, record_setback
+from shared.jobs.telling import tell_progress
 from workers.jobs.context import JobContext
 from workers.jobs.faults import job_error, may_pass
 from workers.jobs.holding import Stopped, StopSign, hold
@@ -46,7 +47,7 @@ async def attempt(
             is_held = await renew_chunk(session, claim, rows_done=rows, settings=context.settings)
         if rows != told:
             told = rows
-            await context.news.announce(claim.job_id)
+            await _tell_change(context, claim)
         return is_held
 
     try:
@@ -58,9 +59,19 @@ async def attempt(
         hints = await record(session, result)
         if hints is None:  # another worker's, or the job has ended: nobody shall wait for our lease
             await hand_back(session, claim)
-    await context.news.announce(claim.job_id)
+    await _tell_change(context, claim)
     await send_hints(context.messenger, hints or [])
     return hints is not None
+
+
+async def _tell_change(context: JobContext, claim: Claim) -> None:
+    """Tell those who follow the job that it may have changed."""
+    await context.news.announce(claim.job_id)
+    if not claim.order.tells_progress:
+        return
+    async with context.database.transaction() as session:
+        hints = await tell_progress(session, claim.job_id, settings=context.settings)
+    await send_hints(context.messenger, hints)
 
 
 async def _record_trouble(context: JobContext, claim: Claim, error: Exception) -> None:
