@@ -21,6 +21,7 @@ from api.rate_limit import LIMITED_AS_UPLOAD
 from shared.access.caller import Caller
 from shared.database.engine import Database
 from shared.jobs.job import FileFormat, JobStatus
+from shared.jobs.log import read_log
 from shared.jobs.lookup import JobFilter
 from shared.jobs.news import JobNews
 from shared.jobs.service import JobService
@@ -169,6 +170,17 @@ async def get_result(
     )
 
 
+@get("/{job:str}/log", status_code=200, media_type="text/plain", responses=answers(401, 404))
+async def get_log(
+    job: JobRef, caller: NamedDependency[Caller], database: NamedDependency[Database]
+) -> Response[str]:
+    """What the model printed during the job: the last 64 KiB, some seconds behind while it runs."""
+    async with database.transaction() as session:
+        text = await read_log(session, caller.tenant_id, job)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(text, headers=headers, media_type="text/plain")
+
+
 @post("/{job:str}/cancel", status_code=200, responses=answers(401, 404, 409))
 async def cancel_job(
     job: JobRef, caller: NamedDependency[Caller], jobs: NamedDependency[JobService]
@@ -195,7 +207,7 @@ def _provide_jobs(
 
 jobs_routes = Router(
     "/jobs",
-    route_handlers=[submit_job, list_jobs, get_job, get_events, get_result, cancel_job],
+    route_handlers=[submit_job, list_jobs, get_job, get_events, get_result, get_log, cancel_job],
     dependencies={"jobs": Provide(_provide_jobs, sync_to_thread=False)},
     tags=["Jobs"],
 )

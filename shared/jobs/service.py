@@ -58,13 +58,7 @@ class JobService:
     """What the owners of jobs can do with them."""
 
     def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        *,
-        storage: Storage,
-        messenger: Messenger,
-        news: JobNews,
+        self, settings: Settings, database: Database, *, storage: Storage, messenger: Messenger, news: JobNews
     ) -> None:
         self._settings, self._database = settings, database
         self._storage, self._messenger, self._news = storage, messenger, news

@@ -76,6 +76,16 @@ class JobRow(Identified, Base):
     swept_at: Mapped[datetime | None]  # when nothing but its input and result was left in storage
 
 
+class JobLogRow(Base):
+    """What the model printed during a job."""
+
+    __tablename__ = "job_logs"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JobRow.id, ondelete="CASCADE"), primary_key=True)
+    content: Mapped[bytes]  # the end of it
+    printed_bytes: Mapped[int] = mapped_column(BigInteger)  # in all
+
+
 class ChunkRow(Base):
     """A part of a job's input that one worker predicts at a time."""
 

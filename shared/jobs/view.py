@@ -45,6 +45,7 @@ class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
     result: str
     cancel: str
     events: str
+    log: str
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,4 +131,5 @@ def _urls(job_url: str) -> JobUrls:
         result=f"{job_url}/result",
         cancel=f"{job_url}/cancel",
         events=f"{job_url}/events",
+        log=f"{job_url}/log",
     )

@@ -152,6 +152,26 @@ def test_what_a_model_prints_is_not_in_the_memory_of_the_next(host_template, tmp
     assert found == "[]"
 
 
+def test_what_is_asked_for_while_a_model_runs_is_not_in_the_memory_of_the_next(host_template, tmp_path):
+    """Batch workers ask again and again, for the log of a job."""
+    token = os.urandom(16).hex()
+    printing = running.saved(f"print('secret-' + '{token}')", tmp_path / "printing.pkl")
+    looking = running.saved(LOOKS_THROUGH_ITS_HEAP, tmp_path / "looking.pkl")
+    host = host_template.spawn()
+    load(host, printing)
+
+    for _ in range(8):
+        host.submit(PredictCall(rows=1, matrix=[np.array([[running.NOW]]).tobytes()]))
+        with pytest.raises(ModelFailed):
+            host.receive(timeout_s=30)
+        assert token in host.link.take_printed().text.decode()
+    with pytest.raises(ModelFailed) as looked:
+        ask(host_template, looking)
+
+    host.kill()
+    assert str(looked.value).endswith(": []")
+
+
 def ask(host_template, path: Path) -> None:
     """Have a model in a host of its own do what it was made for."""
     host = host_template.spawn()

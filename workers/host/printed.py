@@ -37,6 +37,19 @@ class Printed:
             self._ring[self._taken % SIZE] = byte
             self._taken += 1
 
+    @property
+    def count(self) -> int:
+        """How many bytes were taken in all."""
+        return self._taken
+
+    def parts_since(self, count: int) -> list[Buffer]:
+        """What is kept of that which came after the first `count` bytes, the oldest first."""
+        first = max(count, self._taken - SIZE)
+        if first >= self._taken:
+            return []
+        start, end = first % SIZE, self._taken % SIZE
+        return [self._ring[start:end]] if start < end else [self._ring[start:], self._ring[:end]]
+
     def parts(self) -> list[Buffer]:
         """What is kept, the oldest first."""
         if self._taken <= SIZE:

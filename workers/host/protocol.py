@@ -203,6 +203,19 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
     status: int | None  # None: it runs, or nobody knows
 
 
+class AskPrinted(msgspec.Struct, frozen=True, array_like=True, tag="ask_printed"):
+    """Ask the template what a host has printed, running or ended, after the first `since` bytes."""
+
+    host: int
+    since: int
+
+
+class PrintedSoFar(msgspec.Struct, frozen=True, array_like=True, tag="printed_so_far"):
+    """How much a host has printed. A message of its own follows: a newline, then what is kept of the new."""
+
+    count: int  # bytes in all
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
     """The template has imported everything, and knows what cells it can make."""
 
@@ -214,8 +227,8 @@ Request = Inspect | Load | Attempt | Accelerate | Predict
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_template_request = msgspec.msgpack.Decoder(Fork | AskEnd).decode
-decode_template_answer = msgspec.msgpack.Decoder(Ready | Forked | Ended).decode
+decode_template_request = msgspec.msgpack.Decoder(Fork | AskEnd | AskPrinted).decode
+decode_template_answer = msgspec.msgpack.Decoder(Ready | Forked | Ended | PrintedSoFar).decode
 
 
 def frame(message: msgspec.Struct, body: Sequence[Buffer] = ()) -> list[Buffer]:

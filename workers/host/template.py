@@ -27,9 +27,11 @@ from workers.host.printed import Printed
 from workers.host.protocol import (
     SLOTS,
     AskEnd,
+    AskPrinted,
     Ended,
     Fork,
     Forked,
+    PrintedSoFar,
     Ready,
     decode_template_request,
     encode,
@@ -39,6 +41,7 @@ from workers.host.slot import Slot
 _REQUEST_BYTES = 4096
 _KEPT_HOSTS = 256  # ended hosts that can still be asked about
 _END_WAIT_MS = 1000
+_MOST_DRAINS = 8  # of one pipe at a time: more than it holds, and an end with a model that never stops
 _MARK = b"\n"  # before what was printed: a message must not be empty
 _WATCH_S = 0.5  # between looks at scratch folders that nothing else bounds
 
@@ -59,6 +62,12 @@ class _Host:
             return self.printed.take(self.pipe)
         except BlockingIOError:
             return False
+
+    def catch_up(self) -> None:
+        """Take what it has printed until now."""
+        for _ in range(_MOST_DRAINS):
+            if not self.drain():
+                return
 
     def reap(self) -> None:
         """Learn how it ended, take the rest of its output, and let go of it."""
@@ -113,6 +122,8 @@ class Template:
                 self._fork(descriptors, memory_bytes)
             case AskEnd(host=number):
                 self._tell_end(number)
+            case AskPrinted(host=number, since=since):
+                self._tell_printed(number, since)
         return True
 
     def _serve_host(self, host: _Host, descriptor: int) -> None:
@@ -149,6 +160,13 @@ class Template:
             self._reap(host)
         self._control.send(encode(Ended(host.status if host else None)))
         self._control.sendmsg([_MARK, *(host.printed.parts() if host else ())])
+
+    def _tell_printed(self, number: int, since: int) -> None:
+        host = self._hosts.get(number)
+        if host is not None and host.status is None:
+            host.catch_up()
+        self._control.send(encode(PrintedSoFar(host.printed.count if host else since)))
+        self._control.sendmsg([_MARK, *(host.printed.parts_since(since) if host else ())])
 
     def _reap(self, host: _Host) -> None:
         for descriptor in (host.pidfd, host.pipe):

@@ -9,6 +9,8 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from workers.host.protocol import BadFrame, Buffer
 from workers.hosting.conversation import Conversation, Outcome
 from workers.hosting.ending import End, death_of
@@ -16,6 +18,13 @@ from workers.hosting.errors import HostDied, HostTimedOut
 from workers.hosting.memory import memory_bytes
 
 _END_WAIT_S = 0.5  # a socket closes a moment before its process can be asked how it ended
+
+
+class Printed(msgspec.Struct, frozen=True):
+    """The end of what a model printed in a while, and how many bytes before that are lost."""
+
+    text: bytes
+    left_out: int
 
 
 class HostLink:
@@ -34,6 +43,7 @@ class HostLink:
         conversation: Conversation,
         *,
         ended: Callable[[], End],
+        printed: Callable[[int], tuple[int, bytes]],
     ) -> None:
         self.pid = pid
         self.conversation = conversation
@@ -41,6 +51,7 @@ class HostLink:
         self._pidfd = pidfd
         self._socket = connection
         self._ended = ended
+        self._printed, self._printed_bytes = printed, 0
         connection.setblocking(False)
         # Closed when nobody looks any more: another thread may wait on them when the host is killed.
         weakref.finalize(self, _release, pidfd, connection, conversation)
@@ -124,6 +135,12 @@ class HostLink:
     def resume(self) -> None:
         """Let it go on."""
         self._signal(signal.SIGCONT)
+
+    def take_printed(self) -> Printed:
+        """What it has printed since the last time. Waits for its template; any one thread may ask."""
+        before = self._printed_bytes
+        self._printed_bytes, text = self._printed(before)
+        return Printed(text, left_out=self._printed_bytes - before - len(text))
 
     def memory_bytes(self) -> int:
         """Memory of its own."""

@@ -13,7 +13,7 @@ from typing import Literal, cast
 from shared.errors import OperatorError
 from workers.host import protocol
 from workers.host.cell.layers import Layers
-from workers.host.protocol import AskEnd, Ended, Fork, Forked, Ready
+from workers.host.protocol import AskEnd, AskPrinted, Ended, Fork, Forked, PrintedSoFar, Ready
 from workers.hosting.confinement import Confinement, examine
 from workers.hosting.conversation import Conversation
 from workers.hosting.ending import End
@@ -136,6 +136,21 @@ class HostTemplate:
                     self._discard()  # an answer that comes too late would be taken for the next one
                 return End(None)
 
+    def printed_since(self, control: socket.socket, host: int, count: int) -> tuple[int, bytes]:
+        """How many bytes a host has printed, and the last of those after the first `count`.
+
+        Nothing new if its template is gone.
+        """
+        with self._lock:
+            try:
+                control.send(protocol.encode(AskPrinted(host, count)))
+                told = cast("PrintedSoFar", _receive(control, _ANSWER_TIMEOUT_S)[0])
+                return told.count, control.recv(_PRINTED_BYTES)[1:]
+            except (OSError, EOFError):
+                if control is self._control:
+                    self._discard()
+                return count, b""
+
     def close(self) -> None:
         """End it and all its hosts."""
         with self._lock:
@@ -169,7 +184,8 @@ class HostTemplate:
         finally:
             theirs.close()
         ended = partial(self.end_of, control, forked.host)
-        link = HostLink(forked.pid, descriptors[0], ours, conversation, ended=ended)
+        printed = partial(self.printed_since, control, forked.host)
+        link = HostLink(forked.pid, descriptors[0], ours, conversation, ended=ended, printed=printed)
         return HostProcess(link, may_run_code=self._may_run_code, warnings=self._warnings)
 
     @property
@@ -218,7 +234,9 @@ def _start(python: Path, base: str) -> tuple[subprocess.Popen[bytes], socket.soc
     return process, ours, ready.layers
 
 
-def _receive(control: socket.socket, timeout_s: float) -> tuple[Ready | Forked | Ended, list[int]]:
+def _receive(
+    control: socket.socket, timeout_s: float
+) -> tuple[Ready | Forked | Ended | PrintedSoFar, list[int]]:
     """One message of the template, and the descriptors with it.
 
     Raises:

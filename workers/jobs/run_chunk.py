@@ -17,6 +17,7 @@ from workers.jobs.batch import rows_a_batch
 from workers.jobs.context import JobContext
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import JobInput, open_input
+from workers.jobs.job_log import JobLog
 from workers.jobs.predicting import BatchPredictor, RowsRefused, prediction_columns
 
 
@@ -55,12 +56,17 @@ class ChunkRun:
 
     async def predict(self, sign: StopSign) -> int:
         """Write the part; its size in bytes."""
+        log = JobLog(self._context.database, self._claim.job_id)
 
         def begin(host: HostProcess) -> None:
+            log.begin(host)
             sign.press = host.kill  # native code hears nothing else, and a load may take as long as a call
 
-        async with self._context.hosts.lend(self._claim.order, begin=begin) as host:
-            return await self._context.in_thread(self._write_part, host, sign)
+        async with log.kept(), self._context.hosts.lend(self._claim.order, begin=begin) as host:
+            try:
+                return await self._context.in_thread(self._write_part, host, sign)
+            finally:
+                await log.finish()
 
     def _write_part(self, host: HostProcess, sign: StopSign) -> int:
         order = self._claim.order
