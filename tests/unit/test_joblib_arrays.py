@@ -40,7 +40,7 @@ def artifact_of():
 def older_joblib(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before 1.6 it opened what lies in an array by the standard library's `pickle.load`."""
 
-    def read_array(self, unpickler, *_):
+    def read_array(_, unpickler, *__):
         return numpy_pickle.pickle.load(unpickler.file_handle)
 
     monkeypatch.setattr(numpy_pickle.NumpyArrayWrapper, "read_array", read_array)

@@ -6,10 +6,11 @@ otherwise a folder, which the template watches. `tempfile` makes its files there
 
 import contextlib
 import os
-import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ _FILES = 4096
 _DEPTH = 16
 _NOSUID, _NODEV, _NOEXEC = 0x2, 0x4, 0x8
 _DETACH = 0x2
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 _own: Path | None = None
 
@@ -74,8 +76,9 @@ def remove(base: str, pid: int) -> None:
     path = _path(base, pid)
     with contextlib.suppress(OSError):  # a folder
         kernel.unmount(path, flags=_DETACH)
-    with contextlib.suppress(RecursionError):
-        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _empty(path)
+        os.rmdir(path)  # noqa: PTH106  no pathlib before the imports are done
 
 
 def remove_all(base: str) -> None:
@@ -90,14 +93,64 @@ def is_too_full(base: str, pid: int, *, size_bytes: int) -> bool:
     waiting = [(_path(base, pid), 0)]
     while waiting:
         path, depth = waiting.pop()
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
-            for entry in entries:
-                used += entry.stat(follow_symlinks=False).st_size
+        try:
+            for size, inner in _entries(path):
+                used += size
                 files += 1
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((entry.path, depth + 1))
-                if used > size_bytes or files > _FILES or depth > _DEPTH:
-                    return True
+                if inner:
+                    waiting.append((inner, depth + 1))
+        except OSError:  # what cannot be looked into is not to be there
+            return True
+        if used > size_bytes or files > _FILES or depth > _DEPTH:
+            return True
+    return False
+
+
+def _entries(path: str) -> list[tuple[int, str | None]]:
+    """How many bytes each entry of a folder has, and the way to it where it is one; no more than matter."""
+    found: list[tuple[int, str | None]] = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+        for entry in islice(entries, _FILES + 1):
+            size = 0
+            with contextlib.suppress(FileNotFoundError):  # it has just gone
+                size = entry.stat(follow_symlinks=False).st_size
+            found.append((size, entry.path if entry.is_dir(follow_symlinks=False) else None))
+    return found
+
+
+def _empty(path: str) -> None:
+    """Remove all that is in a folder, however deep it lies, and whatever its modes forbid.
+
+    Folders in folders are brought up before they are emptied, so that no way is ever long.
+    """
+    top = os.open(path, _FOLDER)
+    try:
+        while names := os.listdir(top):  # noqa: PTH208  before the imports are done
+            for name in names:
+                if not _unlinked(top, name):
+                    _bring_up(top, name)
+    finally:
+        os.close(top)
+
+
+def _bring_up(top: int, name: str) -> None:
+    """Remove a folder in `top`, after its own files; folders in it move to `top`, by names nobody guessed."""
+    folder = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        for inner in os.listdir(folder):  # noqa: PTH208  likewise
+            if not _unlinked(folder, inner):
+                os.rename(inner, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
+
+
+def _unlinked(folder: int, name: str) -> bool:
+    """Remove a file; a folder is only opened to us."""
+    if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=folder)
+        return True
+    os.chmod(name, 0o700, dir_fd=folder)
     return False
 
 
