@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import cloudpickle
@@ -141,6 +142,28 @@ def test_wheels_in_a_folder_are_enough_without_an_index(folder, tmp_path):
 
     assert lock.versions() == {"humanize": Version("4.9.0")}
     assert list(held.folder.glob("lib/*/site-packages/humanize"))
+    held.release()
+
+
+def test_nothing_that_is_installed_runs_when_python_starts(folder, tmp_path):
+    """A template has all rights of its worker until its own first line."""
+    mark, wheels = tmp_path / "it_ran", tmp_path / "wheels"
+    wheels.mkdir()
+    info = "eager-1.0.dist-info"
+    with zipfile.ZipFile(wheels / "eager-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("eager.py", "")
+        wheel.writestr("eager.pth", f"import os; os.mkdir({str(mark)!r})\n")
+        wheel.writestr("sitecustomize.py", f"import os; os.mkdir({str(mark)!r})\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: eager\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    offline = Uv({}, home=folder.home, wheels=wheels, offline=True)
+    lock = locked(offline, "eager")
+
+    held = Builder(folder, offline, timeout_s=WAIT_S, max_bytes=WIDE).ensure(lock.id, lock)
+    subprocess.run([held.python, "-I", "-c", "import eager"], check=True)
+
+    assert not mark.exists()
     held.release()
 
 

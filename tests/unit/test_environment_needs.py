@@ -114,6 +114,13 @@ def test_what_its_owner_lists_is_installed_apart_from_what_the_platform_knows():
     assert "scikit-learn==1.5.2" in asked.known
 
 
+def test_what_comes_by_an_extra_is_its_owners():
+    asked = request(contents("pandas[excel]==2.2.2"))
+
+    assert "pandas==2.2.2" in asked.known
+    assert asked.foreign == ["pandas[excel]==2.2.2"]
+
+
 def test_a_version_that_its_owner_lists_is_not_limited():
     asked = request(contents("scikit-learn==1.3.2", "pandas==2.2.2"))
 
@@ -159,6 +166,8 @@ def test_comments_and_empty_lines_are_no_requirements():
         ("./wheels/h.whl", "cannot be read: './wheels/h.whl'"),
         ("humanize==", "cannot be read: 'humanize=='"),
         ("humanize==1\\", "cannot be read"),
+        ("humanize===${HOME}", "compares by `===`"),
+        ("humanize; os_name ~= 'x'", "A marker in the requirements cannot be understood"),
         ("x" * 501, "too long"),
     ],
 )

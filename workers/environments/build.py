@@ -1,5 +1,6 @@
 """Builds environments, and removes those that were used longest ago."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -72,8 +73,9 @@ class Builder:
         )
         python = unfinished.path / "bin" / "python"
         self._add(lock.known, unfinished.path, python, watch, target=None)
+        (packages,) = unfinished.path.glob("lib/*/site-packages")
+        _remove_what_runs_by_itself(packages)
         if lock.foreign:
-            (packages,) = unfinished.path.glob("lib/*/site-packages")
             self._add(lock.foreign, unfinished.path, python, watch, target=packages / FOREIGN_FOLDER)
 
     def _add(
@@ -114,6 +116,16 @@ class Builder:
         except TimeoutError:
             return
         log.info("environment removed", environment=environment_id)
+
+
+def _remove_what_runs_by_itself(packages: Path) -> None:
+    """Python runs these before a template has given up anything, whoever brought them and imports what."""
+    for pattern in ("*.pth", "sitecustomize*", "usercustomize*"):
+        for found in packages.glob(pattern):
+            if found.is_dir():
+                shutil.rmtree(found)
+            else:
+                found.unlink()
 
 
 class _Watch:

@@ -89,8 +89,13 @@ def request_for(
     ]
     named = {Requirement(line).name for line in lines} | listed
     return EnvironmentRequest(
-        known=sorted(lines + [normal_line(r) for r in needs.requirements if known.is_known(_name(r))]),
-        foreign=sorted(normal_line(r) for r in needs.requirements if not known.is_known(_name(r))),
+        known=sorted(
+            lines + [normal_line(r, extras=False) for r in needs.requirements if known.is_known(_name(r))]
+        ),
+        # What comes by an extra alone, the owner has named, and no release of the library rests on.
+        foreign=sorted(
+            normal_line(r) for r in needs.requirements if r.extras or not known.is_known(_name(r))
+        ),
         limits=sorted(
             [line for line in _limits(needs) if _name(Requirement(line)) not in listed]
             + [f"{name}=={version}" for name, version in offered.items() if name not in named]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -28,15 +29,15 @@ def read_requirements(lines: Iterable[str]) -> list[Requirement]:
         message = f"The requirements have {len(kept)} lines, more than the {MAX_LINES} that are taken."
         raise RequirementsInvalid(message, "List only what the model imports.")
     requirements = [_requirement(line) for line in kept]
-    return [found for found in requirements if found.marker is None or found.marker.evaluate()]
+    return [found for found in requirements if _holds(found)]
 
 
-def normal_line(requirement: Requirement) -> str:
+def normal_line(requirement: Requirement, *, extras: bool = True) -> str:
     """The requirement as it is asked for: without its marker, which holds, and in its lighter build."""
     name = canonicalize_name(requirement.name)
     version = exact_version(requirement)
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return f"{lighter(name, version)}{extras}{requirement.specifier}"
+    more = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras and extras else ""
+    return f"{lighter(name, version)}{more}{requirement.specifier}"
 
 
 def exact_version(requirement: Requirement) -> Version | None:
@@ -45,6 +46,15 @@ def exact_version(requirement: Requirement) -> Version | None:
     if len(specifiers) != 1 or specifiers[0].operator != "==" or specifiers[0].version.endswith("*"):
         return None
     return Version(specifiers[0].version)
+
+
+def _holds(requirement: Requirement) -> bool:
+    """Whether its marker speaks of such a machine as this is."""
+    try:
+        return requirement.marker is None or requirement.marker.evaluate()
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        message = f"A marker in the requirements cannot be understood: {str(requirement.marker)[:_SHOWN]!r}."
+        raise RequirementsInvalid(message, _REMEDY) from error
 
 
 def _requirement(line: str) -> Requirement:
@@ -59,6 +69,8 @@ def _requirement(line: str) -> Requirement:
         requirement = Requirement(line)
     except InvalidRequirement as error:
         raise RequirementsInvalid(f"A line of the requirements cannot be read: {shown}.", _REMEDY) from error
+    if any(part.operator == "===" for part in requirement.specifier):  # which takes any characters at all
+        raise RequirementsInvalid(f"A line of the requirements compares by `===`: {shown}.", _REMEDY)
     if requirement.url is not None:
         message = f"The requirements take {requirement.name} from an address, which is not done here."
         raise RequirementsInvalid(message, f"Name a released version: `{requirement.name}==…`.")
