@@ -225,6 +225,14 @@ def test_an_array_past_its_place_in_shared_memory_is_refused(conversation):
         answered(conversation, Predicted(call.id, 5, {}, [Array("label", "<f8", [rows], True, 64)]))
 
 
+def test_memory_that_is_shared_with_a_host_is_counted(conversation):
+    before = sum(slot.taken_bytes() for slot in conversation.slots)
+
+    asked(conversation, matrix=[b"x" * 1_000_000])
+
+    assert (before, sum(slot.taken_bytes() for slot in conversation.slots) >= 1_000_000) == (0, True)
+
+
 def test_numbers_are_copied_out_of_shared_memory(conversation):
     rows = 20_000
     call = asked(conversation, rows=rows, matrix=[bytes(8 * rows)], reply_as="arrays")

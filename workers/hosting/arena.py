@@ -11,6 +11,7 @@ import os
 from workers.host.protocol import SLOT_BYTES, SLOTS
 
 _STEP_BYTES = 1024 * 1024
+_BLOCK_BYTES = 512  # of stat(2)
 
 
 class Slot:
@@ -34,6 +35,10 @@ class Slot:
         if os.fstat(self.descriptor).st_size < size_bytes:
             os.ftruncate(self.descriptor, size_bytes)
         self._memory = memoryview(mmap.mmap(self.descriptor, size_bytes))
+
+    def taken_bytes(self) -> int:
+        """Memory behind it: what either side has written to, and keeps until the host ends."""
+        return os.fstat(self.descriptor).st_blocks * _BLOCK_BYTES
 
     def close(self) -> None:
         """Let go of the descriptor; the memory lives as long as somebody looks at it."""

@@ -143,8 +143,10 @@ class HostLink:
         return Printed(text, left_out=self._printed_bytes - before - len(text))
 
     def memory_bytes(self) -> int:
-        """Memory of its own."""
-        return 0 if self.death else memory_bytes(self.pid)
+        """Memory of its own, and what it shares with us: a host may fill the room for its answers."""
+        if self.death:
+            return 0
+        return memory_bytes(self.pid) + sum(slot.taken_bytes() for slot in self.conversation.slots)
 
     def _signal(self, number: int = signal.SIGKILL) -> None:
         with contextlib.suppress(ProcessLookupError):

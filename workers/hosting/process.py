@@ -173,7 +173,7 @@ class HostProcess:
         self.link.kill()
 
     def memory_bytes(self) -> int:
-        """Memory that is this process's own, beside what it shares with its template."""
+        """Memory that it takes, beside what it shares with its template."""
         return self.link.memory_bytes()
 
     def model_bytes(self) -> int:
