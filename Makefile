@@ -4,9 +4,11 @@ PYTHON := .venv/bin/python
 COMPILE := .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 # One worker a core keeps both busy; those that wait for a server make room for another.
 TEST_WORKERS ?= 3
+# In the order that tests/fixtures/order.py gives them, not by the number of tests in a group.
+IN_PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format bench coverage lock install clean
+.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks bench coverage lock install clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +17,7 @@ run: .venv/platform.stamp ## Start the platform here: PostgreSQL, Redis, and eve
 	@$(PYTHON) -m deploy.local
 
 test: .venv/develop.stamp ## Run every test, on servers of their own
-	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadgroup
+	@$(PYTHON) -m pytest -q $(IN_PARALLEL)
 
 check: .venv/develop.stamp ## Look at format, lint, imports, types, and run the unit tests: under a minute
 	@$(MAKE) -k -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) --no-print-directory \
@@ -43,11 +45,14 @@ format: .venv/develop.stamp ## Put the code into form
 doctor: .venv/platform.stamp ## Say how well this machine can lock models in, and what would make it better
 	@$(PYTHON) -m workers.doctor
 
+attacks: .venv/develop.stamp ## Try every attack on a model host, as root and as an ordinary user
+	@$(PYTHON) -m pytest -q $(IN_PARALLEL) tests/attacks
+
 bench: .venv/develop.stamp ## Measure the platform against the floor and against a plain loop
 	@$(PYTHON) -m bench
 
 coverage: .venv/develop.stamp ## Run every test and show which lines none of them reached
-	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadgroup --cov --cov-report=term
+	@$(PYTHON) -m pytest -q $(IN_PARALLEL) --cov --cov-report=term
 
 lock: .venv/develop.stamp ## Compile requirements/*.in to locks with hashes; UPGRADE=1 takes the newest of all
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/uv.in -o requirements/uv.txt

@@ -8,6 +8,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 pytest_plugins = [
+    "tests.fixtures.order",
     "tests.fixtures.servers",
     "tests.fixtures.own_redis",
     "tests.fixtures.platform",

@@ -22,6 +22,15 @@ MOST_THREADS = 640  # where a host has no user of its own, all processes of its 
 LIMITS = {"memory_bytes": MEMORY_BYTES}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all attacks of one identity to one process: what they are tried in takes seconds to start."""
+    for item in items:
+        identity = getattr(item, "callspec", None) and item.callspec.params.get("user")
+        if identity and "attack" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(f"attacks as {identity}"))
+
+
 @pytest.fixture(scope="session", params=["root", "ordinary user"])
 def user(request: pytest.FixtureRequest) -> int:
     """As whom the worker runs: both, where the tests may choose."""

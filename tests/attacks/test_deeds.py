@@ -60,7 +60,7 @@ def test_a_model_gets_nothing_when_it_is_asked(attack, deed):
 
 @pytest.mark.parametrize("deed", deeds(time_spent))
 def test_a_model_that_does_not_come_to_an_end_is_ended(attack, deed):
-    told = attack.at_predict(deed, call_timeout_s=1.0)
+    told = attack.at_predict(deed, call_timeout_s=0.5)
 
     assert REACHED in told.heard
 
@@ -74,7 +74,7 @@ def test_a_strange_answer_harms_nobody(attack, deed):
 
 @pytest.mark.parametrize("deed", deeds(frames))
 def test_a_model_that_speaks_for_its_host_is_ended(attack, deed):
-    told = attack.at_predict(deed, call_timeout_s=2.0, calls=2)
+    told = attack.at_predict(deed, call_timeout_s=1.0, calls=2)
 
     assert REACHED in told.heard
 

@@ -14,6 +14,8 @@ from bench.estimators import fitted_estimators
 from tests.fixtures.artifacts import MakeArtifact
 from workers.host.reading.pickled import pickled_contents
 
+pytestmark = pytest.mark.xdist_group("test_allowed_names")  # fitting them all takes a while
+
 COMPRESSIONS = (("zlib", 1), ("gzip", 1), ("bz2", 1), ("xz", 1), ("lzma", 1))
 
 
