@@ -20,7 +20,7 @@ def a_file_anywhere(planted):
         "/run",
         os.getcwd(),
         "/",
-        os.path.expanduser("~"),
+        os.path.expanduser("~root"),  # its own home is its scratch folder
     )
 
     def left_in(folder):
