@@ -17,7 +17,7 @@ ORDINARY = 65534
 def room(tmp_path: Path) -> Path:
     """The folder of a host."""
     for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+        folder.chmod(folder.stat().st_mode | 0o055)
     path = tmp_path / str(PID)
     path.mkdir()
     return path

@@ -24,8 +24,9 @@ from workers.host import serve, warm
 from workers.host.cell import door, kernel, scratch, walls
 from workers.host.cell.walls import Walls
 from workers.host.printed import Printed
-from workers.host.protocol import (
-    SLOTS,
+from workers.host.protocol import SLOTS, encode
+from workers.host.slot import Slot
+from workers.host.template_protocol import (
     AskEnd,
     AskPrinted,
     Ended,
@@ -34,9 +35,7 @@ from workers.host.protocol import (
     PrintedSoFar,
     Ready,
     decode_template_request,
-    encode,
 )
-from workers.host.slot import Slot
 
 _REQUEST_BYTES = 4096
 _KEPT_HOSTS = 256  # ended hosts that can still be asked about

@@ -13,7 +13,16 @@ from typing import Literal, cast
 from shared.errors import OperatorError
 from workers.host import protocol
 from workers.host.cell.layers import Layers
-from workers.host.protocol import AskEnd, AskPrinted, Ended, Fork, Forked, PrintedSoFar, Ready
+from workers.host.template_protocol import (
+    AskEnd,
+    AskPrinted,
+    Ended,
+    Fork,
+    Forked,
+    PrintedSoFar,
+    Ready,
+    decode_template_answer,
+)
 from workers.hosting.confinement import Confinement, examine
 from workers.hosting.conversation import Conversation
 from workers.hosting.ending import End
@@ -250,4 +259,4 @@ def _receive(
     message, descriptors, _, _ = socket.recv_fds(control, 64 * 1024, 1)
     if not message:
         raise EOFError
-    return protocol.decode_template_answer(message), descriptors
+    return decode_template_answer(message), descriptors
