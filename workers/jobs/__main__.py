@@ -22,6 +22,8 @@ from workers.jobs.context import JobContext
 from workers.jobs.host_pool import HostPool
 from workers.metrics_thread import publishing_metrics
 
+TELL_TIMEOUT_S = 1.0  # a Redis that does not answer must hold no work up: telling of a job is only a hint
+
 
 def main() -> None:
     """Work until a signal says stop."""
@@ -32,7 +34,7 @@ def main() -> None:
     templates = Templates(Environments(settings, storage, os.environ), new_template=template_for(settings))
     templates.start()
     tell_confinement(templates.confinement, sandbox=settings.sandbox)
-    broker, redis = connect_broker(settings), connect_redis(settings.redis_url)
+    broker, redis = connect_broker(settings), connect_redis(settings.redis_url, timeout_s=TELL_TIMEOUT_S)
     context = JobContext(
         settings=settings,
         database=Database(settings.database_url),
