@@ -20,7 +20,8 @@ def a_file_anywhere(planted):
         "/run",
         os.getcwd(),
         "/",
-        os.path.expanduser("~root"),  # its own home is its scratch folder
+        "/root",  # not what HOME says: that is the folder of its own
+        "/home",
     )
 
     def left_in(folder):
