@@ -19,7 +19,7 @@ from typing import Self
 
 _LOOK_PAUSE_S = 0.1
 _ID_CHARACTERS = 32
-_MARK = "distributions.1"  # what is in it, written last; another number when what is built changes
+_MARK = "distributions.2"  # what is in it, written last; another number when what is built changes
 
 
 class HeldEnvironment:
