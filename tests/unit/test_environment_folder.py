@@ -66,7 +66,7 @@ def test_what_a_killed_builder_left_goes_with_the_next_build(folder):
     assert list(folder.path.glob("*.building")) == []
 
 
-@pytest.mark.parametrize("lost", ["bin/python", "lib/humanize-4.9.0.dist-info/METADATA", "distributions.1"])
+@pytest.mark.parametrize("lost", ["bin/python", "lib/humanize-4.9.0.dist-info/METADATA", "distributions.2"])
 def test_an_environment_that_lacks_something_is_not_taken(folder, lost):
     build(folder)
 
