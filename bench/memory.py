@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -56,4 +57,16 @@ def memory_bytes(process: psutil.Process) -> int:
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
         memory = process.memory_full_info()
         return getattr(memory, "pss", memory.uss)
+    return 0
+
+
+def written_bytes(process: psutil.Process) -> int:
+    """Its share of what it and those it shares with have written (PSS without files); 0 where it has ended.
+
+    Of a library's pages its share grows when another process that uses the library ends, be it none of ours.
+    """
+    with suppress(OSError, psutil.NoSuchProcess):
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        fields = dict(line.split(":", 1) for line in rollup.splitlines()[1:])
+        return sum(int(fields[name].split()[0]) for name in ("Pss_Anon", "Pss_Shmem")) * 1024
     return 0

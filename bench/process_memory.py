@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from bench.memory import memory_bytes
+from bench.memory import written_bytes
 from bench.running_platform import Platform
 
 
@@ -29,7 +29,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessMemory:
-    """Samples, while it is open, what each process of the platform holds (PSS)."""
+    """Samples, while it is open, what each process of the platform has written (see `written_bytes`)."""
 
     def __init__(self, platform: Platform, *, interval_s: float) -> None:
         self._platform, self._interval_s = platform, interval_s
@@ -71,7 +71,7 @@ class ProcessMemory:
         at, found = time.monotonic() - self._started, defaultdict(float)
         for pid, (name, process) in self._platform.processes().items():
             whole = name.startswith("postgres")  # a process a connection: they count as one
-            found[("postgres", 0) if whole else (name, pid)] += memory_bytes(process) / 2**20
+            found[("postgres", 0) if whole else (name, pid)] += written_bytes(process) / 2**20
         for key, mib in found.items():
             self._samples.setdefault(key, []).append((at, mib))
         self._totals.append((at, sum(found.values())))
