@@ -1,8 +1,8 @@
 """A long load at half of what the platform can carry, with new versions coming and going.
 
-Meanwhile a version is uploaded, rolled back and promoted in turns. The memory that every process has written is
-sampled; its slope is taken by least squares over the last two thirds of the time. A process that came later,
-as the host of a new version does, is in the sum alone.
+Meanwhile a version is uploaded, rolled back and promoted in turns. The memory that every process has written
+is sampled; its slope is taken by least squares over the last two thirds of the time. A process that came
+later, as the host of a new version does, is in the sum alone.
 """
 
 import tempfile
