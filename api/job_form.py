@@ -69,6 +69,11 @@ class SubmissionForm(Operation):
                 " between them, or a JSON list of names.",
                 example="id,name",
             ),
+            "on_error": text(
+                "`fail` (the default): the first row that cannot be predicted ends the job. `skip`: such rows"
+                " are left out of the output, and told by `/errors`.",
+                example="skip",
+            ),
             "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
             "events": text(
                 "What `callback_url` is told of beside the end: `job.progress`.", example="job.progress"

@@ -9,18 +9,18 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from litestar.response import Stream
 
-from api.attachment import attachment_headers
-from api.byte_range import requested_range
 from api.entity_tag import is_among
+from api.errors_format import ERRORS_MEDIA_TYPES, errors_format_of
 from api.event_streams import HEADERS, MEDIA_TYPE, EventStreams
 from api.job_events import event_id, job_events
 from api.job_form import SubmissionForm, submitted_form
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
 from api.rate_limit import LIMITED_AS_UPLOAD
+from api.stored_file import IfNoneMatch, IfRange, Range, Wanted, file_answer
 from shared.access.caller import Caller
 from shared.database.engine import Database
-from shared.jobs.job import FileFormat, JobStatus
+from shared.jobs.job import ErrorsFormat, FileFormat, JobStatus
 from shared.jobs.log import read_log
 from shared.jobs.lookup import JobFilter
 from shared.jobs.news import JobNews
@@ -37,7 +37,6 @@ _MEDIA_TYPES = {
 }
 
 JobRef = Annotated[str, PathParameter(description="Id of the job.", max_length=200)]
-IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match")]
 Wait = Annotated[
     float,
     QueryParameter(ge=0, le=60, description="Seconds to wait for the job to change before answering."),
@@ -144,30 +143,39 @@ async def get_result(
     caller: NamedDependency[Caller],
     jobs: NamedDependency[JobService],
     storage: NamedDependency[Storage],
-    byte_range: Annotated[str | None, HeaderParameter(name="Range")] = None,
-    if_range: Annotated[str | None, HeaderParameter(name="If-Range")] = None,
+    byte_range: Range = None,
+    if_range: IfRange = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[None] | Stream:
     """The output of a job that has succeeded: whole, or one range of bytes of it. 409 before it is there."""
     result = await jobs.result(caller.tenant_id, job)
-    tag = f'"{result.digest}"'
-    headers = {
-        **attachment_headers(result.file_name, size_bytes=result.size_bytes, digest=result.digest),
-        "ETag": tag,
-        "Accept-Ranges": "bytes",
-    }
-    if is_among(tag, if_none_match):
-        return Response(None, status_code=304, headers={"ETag": tag})
-    media_type = _MEDIA_TYPES[result.format]
-    part = requested_range(byte_range, result.size_bytes) if if_range in (None, tag) else None
-    if part is None:
-        return Stream(storage.read(result.key, end=result.size_bytes), headers=headers, media_type=media_type)
-    return Stream(
-        storage.read(result.key, start=part.start, end=part.end),
-        status_code=206,
-        headers=headers | part.headers(),
-        media_type=media_type,
-    )
+    wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
+    return file_answer(result, wanted, storage=storage, media_type=_MEDIA_TYPES[result.format])
+
+
+@get("/{job:str}/errors", status_code=200, responses=answers(401, 404, 409, 410, 422))
+async def get_errors(
+    *,
+    job: JobRef,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    storage: NamedDependency[Storage],
+    kind: Annotated[
+        ErrorsFormat | None, QueryParameter(name="format", description="In place of the header `Accept`.")
+    ] = None,
+    accept: Annotated[str | None, HeaderParameter(name="Accept")] = None,
+    byte_range: Range = None,
+    if_range: IfRange = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[None] | Stream:
+    """The rows that a job with `on_error=skip` has left out: `row` from 0, `column`, `code`, `message`.
+
+    As JSON lines, as CSV, or as Parquet. A job that has skipped no row has a file without rows.
+    """
+    kind = kind or errors_format_of(accept)
+    file = await jobs.errors_file(caller.tenant_id, job, kind)
+    wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
+    return file_answer(file, wanted, storage=storage, media_type=ERRORS_MEDIA_TYPES[kind])
 
 
 @get("/{job:str}/log", status_code=200, media_type="text/plain", responses=answers(401, 404))
@@ -191,7 +199,7 @@ async def cancel_job(
 
 def _tag(view: JobView) -> str:
     """Weak: the estimates change with every look."""
-    return f'W/"{view.status}-{view.rows.done}"'
+    return f'W/"{view.status}-{view.rows.done + view.rows.failed}"'
 
 
 def _provide_jobs(
@@ -207,7 +215,16 @@ def _provide_jobs(
 
 jobs_routes = Router(
     "/jobs",
-    route_handlers=[submit_job, list_jobs, get_job, get_events, get_result, get_log, cancel_job],
+    route_handlers=[
+        submit_job,
+        list_jobs,
+        get_job,
+        get_events,
+        get_result,
+        get_errors,
+        get_log,
+        cancel_job,
+    ],
     dependencies={"jobs": Provide(_provide_jobs, sync_to_thread=False)},
     tags=["Jobs"],
 )

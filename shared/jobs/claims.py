@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.now import database_now
 from shared.jobs.ending import end_job
-from shared.jobs.job import ChunkSource, ChunkStatus, JobError, JobStatus
+from shared.jobs.job import ChunkSource, ChunkStatus, JobError, JobStatus, RowCounts
 from shared.jobs.order import Order, order_of
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.settings import Settings
@@ -121,7 +121,7 @@ async def renew_step(session: AsyncSession, claim: StepClaim, *, settings: Setti
 
 
 async def renew_chunk(
-    session: AsyncSession, claim: ChunkClaim, *, rows_done: int, settings: Settings
+    session: AsyncSession, claim: ChunkClaim, *, rows: RowCounts, settings: Settings
 ) -> bool:
     """Hold on to the chunk for another while; False where it was lost or the job has ended."""
     is_running = select(JobRow.id).where(JobRow.id == claim.job_id, JobRow.status == JobStatus.RUNNING)
@@ -130,7 +130,8 @@ async def renew_chunk(
         .where(holds_chunk(claim), is_running.exists())
         .values(
             lease_until=func.now() + timedelta(seconds=settings.lease_s),
-            rows_done=rows_done,
+            rows_done=rows.done,
+            rows_failed=rows.failed,
             counted_at=func.now(),
         )
         .returning(ChunkRow.index)
@@ -176,6 +177,6 @@ def _start(job: JobRow, chunk: ChunkRow, *, now: datetime, settings: Settings) -
     chunk.status = ChunkStatus.RUNNING
     chunk.fence += 1
     chunk.attempts += 1
-    chunk.rows_done = 0
+    chunk.rows_done = chunk.rows_failed = 0
     chunk.started_at = chunk.counted_at = now
     chunk.lease_until = now + timedelta(seconds=settings.lease_s)

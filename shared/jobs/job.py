@@ -39,6 +39,21 @@ class FileFormat(StrEnum):
     ARROW = "arrow"  # of inputs alone
 
 
+class OnError(StrEnum):
+    """What becomes of a job with a row that cannot be predicted."""
+
+    FAIL = "fail"
+    SKIP = "skip"  # the row is left out of the output, and told in the errors file
+
+
+class ErrorsFormat(StrEnum):
+    """Formats of the file of errors; each is the end of its file's name."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 class RowGroups(msgspec.Struct, frozen=True, tag="row_groups"):
     """A chunk of a Parquet file: row groups from `first` up to `last`, excluded."""
 
@@ -83,6 +98,28 @@ class JobError(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     column: str | None = None
 
 
+class RowError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a row was left out.
+
+    Attributes:
+        row: its number, from 0: in a chunk's errors of the chunk, in a job's of the whole input.
+        column: that is to blame, where one is.
+        code: snake_case, stable.
+    """
+
+    row: int
+    column: str | None
+    code: str
+    message: str
+
+
+class RowCounts(msgspec.Struct, frozen=True):
+    """Rows that are predicted, and rows that were left out."""
+
+    done: int = 0
+    failed: int = 0
+
+
 class PlannedChunk(msgspec.Struct, frozen=True):
     """A part of the input; how many rows it has, where that is known before it is read."""
 
@@ -103,6 +140,16 @@ def text_key(job_id: UUID, *, fence: int) -> str:
 def part_key(job_id: UUID, index: int, *, fence: int) -> str:
     """Where the output of one attempt at a chunk lies."""
     return f"jobs/{job_id}/parts/{index}.{fence}"
+
+
+def errors_part_key(part: str) -> str:
+    """Where the errors of the same attempt lie; nothing is there where it had none."""
+    return f"{part}.errors"
+
+
+def errors_key(job_id: UUID, kind: ErrorsFormat, *, fence: int) -> str:
+    """Where all errors of a job lie, as the worker that joined its result wrote them."""
+    return f"jobs/{job_id}/errors.{fence}.{kind}"
 
 
 def result_key(job_id: UUID, *, fence: int) -> str:

@@ -68,8 +68,9 @@ async def progress_of(session: AsyncSession, jobs: Sequence[JobRow]) -> dict[UUI
         select(
             ChunkRow.job_id,
             func.sum(ChunkRow.rows_done),
-            func.coalesce(func.sum(ChunkRow.rows_done).filter(is_done), 0),
+            func.coalesce(func.sum(ChunkRow.rows_done + ChunkRow.rows_failed).filter(is_done), 0),
             func.coalesce(func.sum(size).filter(is_done) / func.nullif(func.sum(size), 0), 0),
+            func.sum(ChunkRow.rows_failed),
         )
         .where(ChunkRow.job_id.in_([job.id for job in jobs]))
         .group_by(ChunkRow.job_id)
@@ -77,7 +78,7 @@ async def progress_of(session: AsyncSession, jobs: Sequence[JobRow]) -> dict[UUI
     sums = {job_id: values for job_id, *values in rows}
     spans = await _spans(session, [job.id for job in jobs if job.status == JobStatus.RUNNING])
     at = await database_now(session)
-    return {job.id: _progress(sums.get(job.id, [0, 0, 0]), spans.get(job.id, ()), at) for job in jobs}
+    return {job.id: _progress(sums.get(job.id, [0, 0, 0, 0]), spans.get(job.id, ()), at) for job in jobs}
 
 
 def _size_bytes() -> ColumnElement[int]:
@@ -91,7 +92,11 @@ async def _spans(session: AsyncSession, job_ids: Sequence[UUID]) -> dict[UUID, l
     place = func.row_number().over(partition_by=ChunkRow.job_id, order_by=ChunkRow.counted_at.desc())
     counted = (
         select(
-            ChunkRow.job_id, ChunkRow.started_at, ChunkRow.counted_at, ChunkRow.rows_done, place.label("n")
+            ChunkRow.job_id,
+            ChunkRow.started_at,
+            ChunkRow.counted_at,
+            (ChunkRow.rows_done + ChunkRow.rows_failed).label("rows"),
+            place.label("n"),
         )
         .where(ChunkRow.job_id.in_(job_ids), ChunkRow.counted_at.is_not(None))
         .subquery()
@@ -105,9 +110,10 @@ async def _spans(session: AsyncSession, job_ids: Sequence[UUID]) -> dict[UUID, l
 
 
 def _progress(sums: Sequence[Any], spans: Sequence[Span], at: datetime) -> Progress:
-    rows_done, rows_finished, share = sums
+    rows_done, rows_finished, share, rows_failed = sums
     return Progress(
         rows_done=int(rows_done),
+        rows_failed=int(rows_failed),
         rows_finished=int(rows_finished),
         finished_share=float(share),
         spans=spans,

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from shared.errors import FieldError
 from shared.jobs.errors import InvalidOption
-from shared.jobs.job import FileFormat
+from shared.jobs.job import FileFormat, OnError
 from shared.jobs.text_encoding import TextEncoding
 
 T = TypeVar("T")
@@ -21,6 +21,7 @@ OPTIONS = (
     "encoding",
     "output_format",
     "include",
+    "on_error",
     "callback_url",
     "events",
     "metadata",
@@ -49,6 +50,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     encoding: TextEncoding | None = None
     output_format: FileFormat | None = None
     include: str = "all"
+    on_error: OnError = OnError.FAIL
     callback_url: str | None = None
     events: str = ""
     metadata: str = "{}"

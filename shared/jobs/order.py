@@ -10,7 +10,7 @@ from shared.catalog.model_settings import ModelSettings
 from shared.catalog.service import signature_of, verdict_of
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.verdict import EnvironmentRef, Signature
-from shared.jobs.job import FileFormat
+from shared.jobs.job import FileFormat, OnError
 from shared.jobs.tables import JobRow
 from shared.jobs.text_encoding import TextEncoding
 
@@ -38,6 +38,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     environment: EnvironmentRef | None = None
     tells_progress: bool = False
     refuse_extra: bool = False
+    on_error: OnError = OnError.FAIL
     input_encoding: TextEncoding | None = None
     text_key: str | None = None
 
@@ -72,4 +73,5 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
         environment=verdict_of(version).environment,
         tells_progress=job.tells_progress,
         refuse_extra=ModelSettings.from_stored(settings).refuse_extra,
+        on_error=OnError(job.on_error),
     )

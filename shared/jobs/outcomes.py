@@ -4,7 +4,7 @@ Each function returns what to send after the commit; those that publish return N
 was lost meanwhile, and what was written to storage is nobody's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -16,11 +16,30 @@ from shared.database.now import database_now
 from shared.jobs.claims import ChunkClaim, Claim, StepClaim, holds_chunk, lock_job
 from shared.jobs.ending import end_job
 from shared.jobs.hints import Hint
-from shared.jobs.job import ENDED, ChunkStatus, JobError, JobStatus, PlannedChunk, part_key, result_key
+from shared.jobs.job import (
+    ENDED,
+    ChunkStatus,
+    ErrorsFormat,
+    JobError,
+    JobStatus,
+    PlannedChunk,
+    RowCounts,
+    errors_key,
+    errors_part_key,
+    part_key,
+    result_key,
+)
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
 from shared.settings import Settings
 from shared.storage.store import Written
+
+
+class ErrorsPart(msgspec.Struct, frozen=True):
+    """Where the errors of one chunk lie, and how many rows of the input come before it."""
+
+    key: str
+    first_row: int
 
 
 async def record_plan(
@@ -48,7 +67,7 @@ async def record_plan(
 
 
 async def record_part(
-    session: AsyncSession, claim: ChunkClaim, *, rows: int, size_bytes: int
+    session: AsyncSession, claim: ChunkClaim, *, rows: RowCounts, size_bytes: int
 ) -> list[Hint] | None:
     """Publish the part of a chunk. The last of a job's chunks sends it on to its end."""
     job = await lock_job(session, claim.job_id)
@@ -61,8 +80,9 @@ async def record_part(
             status=ChunkStatus.DONE,
             part_key=part_key(claim.job_id, claim.index, fence=claim.fence),
             part_size_bytes=size_bytes,
-            rows_done=rows,
-            rows_total=rows,
+            rows_done=rows.done,
+            rows_failed=rows.failed,
+            rows_total=rows.done + rows.failed,
             counted_at=func.now(),
             lease_until=None,
             error=None,
@@ -73,19 +93,29 @@ async def record_part(
         return None
     if await _has_unfinished_chunks(session, job):
         return []
-    job.rows_total = await _rows_done(session, job)
+    job.rows_total = await _rows_settled(session, job)
     return [_start_finishing(job, await database_now(session))]
 
 
 async def record_result(
-    session: AsyncSession, claim: StepClaim, written: Written, *, settings: Settings
+    session: AsyncSession,
+    claim: StepClaim,
+    written: Written,
+    *,
+    errors: Mapping[ErrorsFormat, Written] | None = None,
+    settings: Settings,
 ) -> list[Hint] | None:
-    """Publish the result: the job has succeeded."""
+    """Publish the result, and the errors of a job that skips rows: it has succeeded."""
     job = await _held_job(session, claim)
     if job is None:
         return None
     job.result_key = result_key(job.id, fence=claim.fence)
     job.result_size_bytes, job.result_digest = written.size_bytes, written.digest
+    if errors is not None:
+        job.errors_files = {
+            kind: {"key": errors_key(job.id, kind, fence=claim.fence), **msgspec.to_builtins(file)}
+            for kind, file in errors.items()
+        }
     return await end_job(session, job, JobStatus.SUCCEEDED, settings=settings)
 
 
@@ -117,6 +147,17 @@ async def part_keys(session: AsyncSession, job_id: UUID) -> list[str]:
     """Where the parts of a job lie, in the order of the input."""
     query = select(ChunkRow.part_key).where(ChunkRow.job_id == job_id).order_by(ChunkRow.index)
     return [key for key in await session.scalars(query) if key is not None]
+
+
+async def errors_parts(session: AsyncSession, job_id: UUID) -> list[ErrorsPart]:
+    """Where the errors of a job's chunks lie, in the order of the input."""
+    query = select(ChunkRow).where(ChunkRow.job_id == job_id).order_by(ChunkRow.index)
+    parts, before = [], 0
+    for chunk in await session.scalars(query):
+        if chunk.rows_failed and chunk.part_key:
+            parts.append(ErrorsPart(errors_part_key(chunk.part_key), before))
+        before += chunk.rows_done + chunk.rows_failed
+    return parts
 
 
 async def unswept_job(session: AsyncSession, job_id: UUID) -> JobRow | None:
@@ -196,6 +237,7 @@ async def _give_chunk_back(
             attempts=attempts,
             lease_until=None,
             rows_done=0,
+            rows_failed=0,
             sent_at=func.now(),
             error=msgspec.to_builtins(error) if error else None,
         )
@@ -209,6 +251,6 @@ async def _has_unfinished_chunks(session: AsyncSession, job: JobRow) -> bool:
     return bool(await session.scalar(select(unfinished.exists())))
 
 
-async def _rows_done(session: AsyncSession, job: JobRow) -> int:
-    query = select(func.sum(ChunkRow.rows_done)).where(ChunkRow.job_id == job.id)
+async def _rows_settled(session: AsyncSession, job: JobRow) -> int:
+    query = select(func.sum(ChunkRow.rows_done + ChunkRow.rows_failed)).where(ChunkRow.job_id == job.id)
     return int(await session.scalar(query) or 0)

@@ -13,7 +13,7 @@ WINDOW_CHUNKS = 4  # so many of their mean durations
 
 
 class Span(msgspec.Struct, frozen=True):
-    """One attempt at a chunk: rows predicted from its start to when they were last counted."""
+    """One attempt at a chunk: rows predicted or left out from its start to when they were last counted."""
 
     start: datetime
     end: datetime
@@ -33,17 +33,24 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         rows_done: rows predicted, of unfinished chunks too.
-        rows_finished: rows of the chunks that are done.
+        rows_failed: likewise left out.
+        rows_finished: rows of the chunks that are done, of either kind.
         finished_share: how much of the input those chunks are, from 0 to 1, by size.
         spans: of a job that runs, up to MOST_SPANS, those counted last.
         at: the moment, by the database's clock.
     """
 
     rows_done: int
+    rows_failed: int = 0
     rows_finished: int
     finished_share: float
     spans: Sequence[Span] = ()
     at: datetime
+
+    @property
+    def rows_settled(self) -> int:
+        """Rows that nothing more has to be done for."""
+        return self.rows_done + self.rows_failed
 
 
 def rows_per_second(job: JobRow, progress: Progress) -> float | None:
@@ -59,7 +66,7 @@ def estimated_end_at(job: JobRow, progress: Progress) -> datetime | None:
     rate, total = _rate(job, progress), expected_rows(job, progress)
     if not rate or total is None:
         return None
-    return progress.at + timedelta(seconds=max(total - progress.rows_done, 0) / rate)
+    return progress.at + timedelta(seconds=max(total - progress.rows_settled, 0) / rate)
 
 
 def expected_rows(job: JobRow, progress: Progress) -> int | None:
@@ -72,13 +79,13 @@ def expected_rows(job: JobRow, progress: Progress) -> int | None:
 
 
 def _rate(job: JobRow, progress: Progress) -> float | None:
-    if job.started_at is None or not progress.rows_done:
+    if job.started_at is None or not progress.rows_settled:
         return None
     until = job.finalizing_at or job.ended_at
     if until is None:
         return _recent_rate(progress, since=job.started_at)
     seconds = (until - job.started_at).total_seconds()
-    return progress.rows_done / seconds if seconds > 0 else None
+    return progress.rows_settled / seconds if seconds > 0 else None
 
 
 def _recent_rate(progress: Progress, *, since: datetime) -> float | None:

@@ -15,13 +15,15 @@ from sqlalchemy.orm import aliased
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
 from shared.jobs.ending import end_job
-from shared.jobs.errors import JobEnded, NoResult, ResultNotReady
+from shared.jobs.errors import JobEnded
+from shared.jobs.errors_file import ErrorsFile, errors_file_of
 from shared.jobs.hints import Hint, send_hints
 from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
-from shared.jobs.job import ENDED, ChunkStatus, FileFormat, JobStatus
+from shared.jobs.job import ENDED, ChunkStatus, ErrorsFormat, JobStatus
 from shared.jobs.lookup import JobFilter, find_job, list_jobs, progress_of
 from shared.jobs.news import JobNews
 from shared.jobs.options import JobForm
+from shared.jobs.result import Result, result_of
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.jobs.view import JobView, job_view
 from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
@@ -42,16 +44,6 @@ class InputFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     size_bytes: int
     digest: str
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's output in storage, and how to hand it out. Digest: SHA-256, hexadecimal."""
-
-    key: str
-    size_bytes: int
-    digest: str
-    format: FileFormat
-    file_name: str
 
 
 class JobService:
@@ -79,7 +71,7 @@ class JobService:
             version = await serving_version(session, tenant_id, form.model, form.version)
             job = _new_job(form, file, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
-            job.tells_progress = tells_progress
+            job.tells_progress, job.on_error = tells_progress, form.on_error
             job.input_format, job.output_format = found.format, form.output(found.format)
             job.input_encoding = found.encoding
             session.add(job)
@@ -169,17 +161,19 @@ class JobService:
         """
         async with self._database.transaction() as session:
             row = await find_job(session, tenant_id, job)
-        if row.status not in ENDED:
-            raise ResultNotReady(f"the job is {row.status}: its result is there once it has succeeded")
-        if row.result_key is None or row.result_size_bytes is None or row.result_digest is None:
-            raise NoResult(_why_no_result(row))
-        return Result(
-            key=row.result_key,
-            size_bytes=row.result_size_bytes,
-            digest=row.result_digest,
-            format=FileFormat(row.output_format),
-            file_name=f"{row.model_name}-{row.id}.{row.output_format}",
-        )
+        return result_of(row)
+
+    async def errors_file(self, tenant_id: UUID, job: str, kind: ErrorsFormat) -> ErrorsFile:
+        """The rows that a job has left out.
+
+        Raises:
+            JobNotFound: there is none, or it is another tenant's.
+            ResultNotReady: the job has not ended.
+            NoResult: it ended without one, or does not skip rows.
+        """
+        async with self._database.transaction() as session:
+            row = await find_job(session, tenant_id, job)
+        return errors_file_of(row, kind)
 
     async def _cancel(self, session: AsyncSession, job: JobRow) -> list[Hint]:
         if job.status == JobStatus.CANCELLED:
@@ -238,11 +232,6 @@ def _new_job(form: JobForm, file: InputFile, *, version: ServingVersion) -> JobR
         callback_url=form.callback_url,
         status=JobStatus.VALIDATING,
     )
-
-
-def _why_no_result(job: JobRow) -> str:
-    why = f": {job.error['message']}" if job.error else ""
-    return f"the job has {'been ' if job.status == JobStatus.CANCELLED else ''}{job.status}{why}"
 
 
 def _lost_steps(settings: Settings) -> Select[UUID]:

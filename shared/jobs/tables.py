@@ -42,6 +42,7 @@ class JobRow(Identified, Base):
     text_key: Mapped[str | None]  # what the input was unpacked to; None: it is read as it is
     output_format: Mapped[str]
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
+    on_error: Mapped[str] = mapped_column(server_default="fail")  # shared.jobs.job.OnError
     callback_url: Mapped[str | None]
     tells_progress: Mapped[bool] = mapped_column(server_default=false())  # not only the end
     progress_told_at: Mapped[datetime | None]  # the latest such event, and of how many rows it told
@@ -56,6 +57,7 @@ class JobRow(Identified, Base):
     result_key: Mapped[str | None]
     result_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     result_digest: Mapped[str | None]
+    errors_files: Mapped[dict[str, Any] | None]  # by format: {key, size_bytes, digest}
 
     # The lease of the worker that plans or finishes the job; chunks have their own.
     fence: Mapped[int] = mapped_column(default=0)  # rises at every claim: only the newest may write
@@ -100,6 +102,7 @@ class ChunkRow(Base):
     status: Mapped[str]  # shared.jobs.job.ChunkStatus
     rows_total: Mapped[int | None] = mapped_column(BigInteger)
     rows_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    rows_failed: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # left out
     started_at: Mapped[datetime | None]  # the latest attempt
     counted_at: Mapped[datetime | None]  # when that last said how many rows it has done
     fence: Mapped[int] = mapped_column(default=0)  # rises at every claim: only the newest may publish
@@ -107,5 +110,5 @@ class ChunkRow(Base):
     lease_until: Mapped[datetime | None]
     sent_at: Mapped[datetime] = mapped_column(default=utc_now)
     part_key: Mapped[str | None]  # set once, by the holder of the newest fence: that is the publication
-    part_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    part_size_bytes: Mapped[int | None] = mapped_column(BigInteger)  # its errors lie beside it
     error: Mapped[dict[str, Any] | None]  # why the latest attempt failed

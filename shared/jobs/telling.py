@@ -52,13 +52,13 @@ async def tell_progress(session: AsyncSession, job_id: UUID, *, settings: Settin
     progress = (await progress_of(session, [job]))[job.id]
     if not is_worth_telling(job, progress):
         return []
-    job.progress_told_at, job.progress_told_rows = progress.at, progress.rows_done
+    job.progress_told_at, job.progress_told_rows = progress.at, progress.rows_settled
     return await tell(session, job, "job.progress", settings=settings)
 
 
 def is_worth_telling(job: JobRow, progress: Progress) -> bool:
     """Whether enough was done since the last event, of a job for which there has been none for LEAST_S."""
-    new = progress.rows_done - (job.progress_told_rows or 0)
+    new = progress.rows_settled - (job.progress_told_rows or 0)
     total = expected_rows(job, progress)
     if total is not None:
         return new > 0 and new >= STEP * total

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import msgspec
 
-from shared.jobs.job import FileFormat, JobError, JobStatus
+from shared.jobs.job import FileFormat, JobError, JobStatus, OnError
 from shared.jobs.options import ENDS, PROGRESS
 from shared.jobs.progress import Progress, estimated_end_at, rows_per_second
 from shared.jobs.tables import JobRow
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of rows; `total` is null until it is known."""
+    """Counts of rows: predicted, and left out. `total` is null until it is known."""
 
     total: int | None
     done: int
@@ -43,6 +43,7 @@ class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
 
     self: str
     result: str
+    errors: str
     cancel: str
     events: str
     log: str
@@ -60,6 +61,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     estimated_end_at: datetime | None
     input: JobInput
     output: JobOutput
+    on_error: OnError
     callback_url: str | None
     events: list[str]
     metadata: dict[str, Any]
@@ -88,10 +90,11 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
         status=JobStatus(job.status),
         model=job.model_name,
         version=job.version_number,
-        rows=Rows(total=job.rows_total, done=progress.rows_done),
+        rows=Rows(total=job.rows_total, done=progress.rows_done, failed=progress.rows_failed),
         rows_per_second=rows_per_second(job, progress),
         input=_input(job),
         output=_output(job),
+        on_error=OnError(job.on_error),
         callback_url=job.callback_url,
         events=_events(job),
         metadata=job.labels,
@@ -129,6 +132,7 @@ def _urls(job_url: str) -> JobUrls:
     return JobUrls(
         self=job_url,
         result=f"{job_url}/result",
+        errors=f"{job_url}/errors",
         cancel=f"{job_url}/cancel",
         events=f"{job_url}/events",
         log=f"{job_url}/log",

@@ -9,6 +9,8 @@ Keys, and who writes them:
                                        when the job ends
     jobs/{job_id}/parts/{index}.{fence}  a chunk's output       batch worker; a part without its row in
                                        `chunks` is nobody's, and goes when the job ends
+    jobs/{job_id}/parts/{index}.{fence}.errors  likewise the rows that it left out
+    jobs/{job_id}/errors.{fence}.{format}  all of those          batch worker
     jobs/{job_id}/result.{fence}       the whole output         batch worker
     environments/{id}                  what an environment of libraries holds, with hashes: predict worker
     environments/requests/{digest}     the id of the environment that a request was resolved to: likewise

@@ -14,7 +14,7 @@ from sqlalchemy import delete, text
 from shared.catalog.tables import VersionRow
 from shared.database.engine import Database
 from shared.jobs.claims import claim_chunk
-from shared.jobs.job import JobStatus
+from shared.jobs.job import JobStatus, RowCounts
 from shared.jobs.outcomes import record_part
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
 from workers.jobs.context import JobContext
@@ -217,7 +217,7 @@ async def test_a_late_worker_publishes_nothing(jobs: Jobs, job_context: JobConte
     await run_chunk(job_context, job_id, 0)
 
     async with database.transaction() as session:
-        published = await record_part(session, late, rows=1, size_bytes=1)
+        published = await record_part(session, late, rows=RowCounts(1), size_bytes=1)
 
     assert published is None
     (chunk,) = await jobs.chunks(job_id)

@@ -87,6 +87,18 @@ async def test_the_last_words_of_a_process_that_ended_are_there(logs: Logs, job_
     assert await logs.of(job_id) == "asked for -3\na warning: caf\u00e9\n"
 
 
+async def test_the_words_of_every_process_are_there_where_rows_that_end_it_are_skipped(
+    logs: Logs, run_job: RunJob
+):
+    content = f"x\n{printing.CRASH}\n5\n".encode()
+    job_id = await logs.jobs.submitted(content, model="printing", on_error="skip")
+
+    assert (await run_job(job_id)).rows.failed == 1
+
+    printed = (await logs.of(job_id)).splitlines()[0::2]
+    assert printed == [*["asked for -3"] * 3, "asked for 5"]  # with the other row, and twice alone
+
+
 async def test_what_a_model_printed_when_it_could_not_be_loaded_is_there(
     logs: Logs, job_context: JobContext, storage: Storage, version: VersionRow
 ):

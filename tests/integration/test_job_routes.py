@@ -132,6 +132,36 @@ async def test_a_result_says_what_it_is_and_gives_ranges(user: Client, job_conte
 
 
 @pytest.mark.usefixtures("iris")
+async def test_skipped_rows_are_told_in_the_format_that_is_asked_for(user: Client, job_context: JobContext):
+    job = (await user.submit(CSV + b"wide,3.0,5.2,2.3\n", on_error="skip")).json()
+    early = await user.get(f"/{job['id']}/errors")
+    await plan_job(job_context, UUID(job["id"]))
+    await run_chunk(job_context, UUID(job["id"]), 0)
+    await finish_job(job_context, UUID(job["id"]))
+
+    lines = await user.get(f"/{job['id']}/errors")
+    csv = await user.get(f"/{job['id']}/errors?format=csv")
+    parquet = await user.get(f"/{job['id']}/errors", Accept="application/vnd.apache.parquet")
+
+    assert (early.status_code, early.json()["code"]) == (409, "result_not_ready")
+    assert (await user.get(f"/{job['id']}")).json()["rows"] == {"total": 3, "done": 2, "failed": 1}
+    error = {
+        "row": 2,
+        "column": "sepal_length",
+        "code": "unreadable_input",
+        "message": "'wide' is not a number",
+    }
+    assert lines.json() == error
+    assert lines.headers["Content-Type"] == "application/jsonl"
+    assert f"iris-{job['id']}-errors.jsonl" in lines.headers["Content-Disposition"]
+    assert csv.text == "row,column,code,message\n2,sepal_length,unreadable_input,'wide' is not a number\n"
+    assert pd.read_parquet(io.BytesIO(parquet.content)).to_dict("records") == [error]
+    part = await user.get(f"/{job['id']}/errors?format=csv", Range="bytes=4-9")
+    assert (part.status_code, part.text) == (206, "column")
+    assert (await user.get(f"/{job['id']}/errors?format=xml")).status_code in (400, 422)
+
+
+@pytest.mark.usefixtures("iris")
 @pytest.mark.parametrize(
     ("fields", "status", "code"),
     [
@@ -144,7 +174,8 @@ async def test_a_result_says_what_it_is_and_gives_ranges(user: Client, job_conte
         ({"metadata": "[]"}, 422, "invalid_option"),
         ({"metadata": '{"a": "' + "x" * 5000 + '"}'}, 422, "invalid_option"),
         ({"callback_url": "ftp://example.com"}, 422, "callback_url_refused"),
-        ({"on_error": "skip"}, 400, "malformed_request"),
+        ({"on_error": "maybe"}, 422, "invalid_input"),
+        ({"priority": "high"}, 400, "malformed_request"),
     ],
 )
 async def test_a_wrong_option_is_refused_and_leaves_nothing(
@@ -257,6 +288,7 @@ async def test_another_tenants_job_is_not_there(user: Client, client: AsyncClien
     answers = [
         await other.get(f"/{job_id}"),
         await other.get(f"/{job_id}/result"),
+        await other.get(f"/{job_id}/errors"),
         await other.cancel(job_id),
     ]
 

@@ -16,7 +16,7 @@ from tests.unit.signatures import IRIS, iris
 from workers.hosting.call import Prediction
 from workers.jobs.batch import rows_a_batch
 from workers.jobs.columns import use_columns
-from workers.jobs.predicting import prediction_columns
+from workers.jobs.prediction_columns import prediction_columns
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 

@@ -4,6 +4,7 @@ import io
 from itertools import pairwise
 
 import fastparquet
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,7 +45,8 @@ def part(first: int, last: int, *, batch_rows: int = 300, group_rows: int = 1_00
     writer = PredictionsPart(file, SCHEMA)
     for start, end in pairwise(cut for cut in cuts if cut >= first):
         labels = pa.array([f"p{at}" for at in range(start, end)])
-        writer.write(Batch(inputs=pa.table({"prediction": labels}), carried=None), [labels])
+        inputs = pa.table({"prediction": labels})
+        writer.write(Batch(inputs=inputs, carried=None, numbers=np.arange(start, end)), [labels])
     writer.close()
     return file
 

@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
 from shared.catalog.verdict import Layout
 from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
-from shared.jobs.job import FileFormat, PlannedChunk, RecordBatches
+from shared.jobs.job import FileFormat, OnError, PlannedChunk, RecordBatches
 from shared.jobs.order import Order
 from shared.predictions.arrow_bounds import RECORD_BATCH
 from workers.jobs.arrays import array_column, rows_at_once
@@ -20,9 +21,11 @@ from workers.jobs.arrow_messages import CheckedMessages, check_batch, check_text
 from workers.jobs.batch import Batch
 from workers.jobs.carrying import carried_lines, check_carried, lines_output
 from workers.jobs.coercion import coerced_column
+from workers.jobs.column_sift import picked, unfit_rows
 from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.outputs import Output, StackedOutput
+from workers.jobs.row_sift import sifted
 
 
 class ArrowInput:
@@ -30,6 +33,7 @@ class ArrowInput:
 
     def __init__(self, file: BinaryIO, order: Order) -> None:
         self._file, self._signature, self._output = file, order.signature, order.output_format
+        self._skips = order.on_error is OnError.SKIP
         self._start, self._end = messages_in(file)
         self.size_bytes = self._end - self._start
         self._first = next(frames(file, self._start, self._end), None)
@@ -38,6 +42,7 @@ class ArrowInput:
         self.columns = use_columns(order, names)
         self._wanted = model_datatypes(order.signature)
         self._needed = sorted({*self.columns.fed, *self.columns.carried})
+        self._places = {position: place for place, position in enumerate(self._needed)}
         check_fed([self._schema.field(at) for at in self.columns.fed], order.signature)
         self._check_carried(Counter(names))
 
@@ -62,13 +67,14 @@ class ArrowInput:
         """The chunk in batches of at most `rows`, none of which reaches over the end of one in the file.
 
         Raises:
-            UnreadableInput: the file is damaged, or a value does not fit the model.
+            UnreadableInput: the file is damaged; or, unless rows are skipped, a value does not fit the model.
         """
-        at, most = chunk.first_row, rows_at_once(self._signature, rows)
+        at, most = 0, rows_at_once(self._signature, rows)
         for read in self._read(chunk):
             for start in range(0, read.num_rows, most):
                 part = read.slice(start, most)
-                yield self._checked(part, first_row=at)
+                batch = self._sifted(part) if self._skips else self._checked(part, chunk.first_row + at)
+                yield batch.moved(at)
                 at += part.num_rows
 
     def output(self) -> Output:
@@ -111,7 +117,21 @@ class ArrowInput:
             yield from (frame for frame in before if frame.kind != RECORD_BATCH)
         yield from frames(self._file, chunk.start, chunk.end)
 
-    def _checked(self, read: pa.RecordBatch, *, first_row: int) -> Batch:
+    def _sifted(self, read: pa.RecordBatch) -> Batch:
+        """The rows that fit, with what is wrong with the others."""
+        try:
+            return self._checked(read, 0)
+        except UnreadableInput:
+            return sifted(
+                pa.array(np.arange(read.num_rows)),
+                read=lambda rows: self._checked(picked(read, rows.to_numpy()), 0),
+                finders=[lambda rows: self._unfit(picked(read, rows.to_numpy()))],
+            )
+
+    def _unfit(self, read: pa.RecordBatch) -> dict[int, UnreadableInput]:
+        return unfit_rows(self._feeding(read), self._feed_alone)
+
+    def _checked(self, read: pa.RecordBatch, first_row: int) -> Batch:
         try:
             return self._batch(read, first_row=first_row)
         except pa.ArrowException as error:  # a value that the output cannot spell
@@ -119,14 +139,21 @@ class ArrowInput:
 
     def _batch(self, read: pa.RecordBatch, *, first_row: int) -> Batch:
         check_texts(read.columns)
-        places = {position: place for place, position in enumerate(self._needed)}
-        fed = [
-            self._fed(number, read.column(places[at]), first_row=first_row)
-            for number, at in enumerate(self.columns.fed)
-        ]
-        kept = [read.column(places[at]) for at in self.columns.carried]
+        feeding = enumerate(self._feeding(read))
+        fed = [self._fed(number, column, first_row=first_row) for number, column in feeding]
+        kept = [read.column(self._places[at]) for at in self.columns.carried]
         names = [column.name for column in self._signature.inputs]
-        return Batch(inputs=pa.table(fed, names=names), carried=self._carried(kept) if kept else None)
+        return Batch(
+            inputs=pa.table(fed, names=names),
+            carried=self._carried(kept) if kept else None,
+            numbers=np.arange(read.num_rows),
+        )
+
+    def _feeding(self, read: pa.RecordBatch) -> list[pa.Array]:
+        return [read.column(self._places[at]) for at in self.columns.fed]
+
+    def _feed_alone(self, number: int, column: pa.Array) -> pa.Array:
+        return self._fed(number, column, first_row=0)
 
     def _carried(self, columns: list[pa.Array]) -> pa.Table | pa.Array:
         if self._output is FileFormat.PARQUET:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.claims import ChunkClaim, Claim, renew_chunk, renew_step
 from shared.jobs.hints import Hint, send_hints
+from shared.jobs.job import RowCounts
 from shared.jobs.outcomes import hand_back, record_failure, record_setback
 from shared.jobs.telling import tell_progress
 from workers.jobs.context import JobContext
@@ -25,28 +26,28 @@ async def attempt(
     work: Callable[[StopSign], Coroutine[Any, Any, T]],
     *,
     record: Callable[[AsyncSession, T], Awaitable[list[Hint] | None]],
-    rows_done: Callable[[], int] = lambda: 0,
+    rows: Callable[[], RowCounts] = RowCounts,
 ) -> bool:
     """Do the work and record what came of it.
 
     Args:
         record: writes the result down if the claim still holds, and says what to send; None if it was lost.
-        rows_done: so far, for the job's owner to see.
+        rows: so far, for the job's owner to see.
 
     Returns:
         Whether the result was recorded.
     """
-    sign, told = StopSign(), 0
+    sign, told = StopSign(), RowCounts()
 
     async def renew() -> bool:
         nonlocal told
-        rows = rows_done()
+        counted = rows()
         async with context.database.transaction() as session:
             if not isinstance(claim, ChunkClaim):
                 return await renew_step(session, claim, settings=context.settings)
-            is_held = await renew_chunk(session, claim, rows_done=rows, settings=context.settings)
-        if rows != told:
-            told = rows
+            is_held = await renew_chunk(session, claim, rows=counted, settings=context.settings)
+        if counted != told:
+            told = counted
             await _tell_change(context, claim)
         return is_held
 

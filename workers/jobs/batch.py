@@ -1,6 +1,6 @@
 """Rows on their way from a file through a model host into a part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import msgspec
@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.catalog.verdict import Layout, Signature
+from shared.jobs.job import RowError
 from workers.hosting.call import PredictCall, SlotInput
 from workers.hosting.process import HostProcess
 from workers.jobs.arrays import packed_arrays
@@ -27,26 +28,46 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         carried: what goes into the output beside the predictions: a table for Parquet, an array of lines
             for CSV, of the beginnings of objects for JSON Lines, None where nothing does, or where the join
             takes it from the input.
+        numbers: of the rows in their chunk, from 0; some are left out where rows do not fit.
+        refused: those that stand before, between or right behind these rows, in order.
     """
 
     inputs: pa.Table
     carried: pa.Table | pa.Array | None
+    numbers: NDArray[np.int64]
+    refused: Sequence[RowError] = ()
 
     @property
     def rows(self) -> int:
         """How many."""
         return int(self.inputs.num_rows)
 
-    def head(self, rows: int) -> "Batch":
-        """The first of the rows, to be predicted alone."""
-        return Batch(inputs=self.inputs.slice(0, rows), carried=None)
+    def moved(self, rows: int) -> "Batch":
+        """The same with so many rows of the chunk before it."""
+        refused = [msgspec.structs.replace(error, row=error.row + rows) for error in self.refused]
+        return msgspec.structs.replace(self, numbers=self.numbers + rows, refused=refused)
+
+    def part(self, start: int, rows: int) -> "Batch":
+        """Up to `rows` of its rows, without those that were refused."""
+        return Batch(
+            inputs=self.inputs.slice(start, rows),
+            carried=None if self.carried is None else self.carried.slice(start, rows),
+            numbers=self.numbers[start : start + rows],
+        )
 
 
 def sliced(batch: Batch, rows: int) -> Iterator[Batch]:
     """The batch in batches of at most `rows`."""
-    for start in range(0, batch.rows, rows):
-        carried = None if batch.carried is None else batch.carried.slice(start, rows)
-        yield Batch(inputs=batch.inputs.slice(start, rows), carried=carried)
+    if not batch.refused:
+        yield from (batch.part(start, rows) for start in range(0, batch.rows, rows))
+        return
+    left = list(batch.refused)
+    for start in range(0, max(batch.rows, 1), rows):
+        part = batch.part(start, rows)
+        is_last = start + rows >= batch.rows
+        refused = [error for error in left if is_last or error.row < part.numbers[-1]]
+        left = left[len(refused) :]
+        yield msgspec.structs.replace(part, refused=refused)
 
 
 def rows_a_batch(signature: Signature, most_rows: int) -> int:

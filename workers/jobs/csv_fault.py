@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pyarrow as pa
 
@@ -11,24 +11,25 @@ from shared.jobs.errors import UnreadableInput
 from shared.predictions.arrow_values import parsed
 from shared.predictions.values import COERCE, WORDS
 from workers.jobs.csv_dialect import CsvDialect
+from workers.jobs.failing_rows import failing_rows
 from workers.jobs.first_failing import first_failing
 
 _SHOWN = 60  # characters of a value
 _DIGITS = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 
-def broken_record(records: pa.Array, dialect: CsvDialect, *, first_row: int) -> UnreadableInput | None:
-    """The first record that is not UTF-8 or has another number of fields than the header."""
+def broken_records(records: pa.Array, dialect: CsvDialect, *, first_row: int) -> Iterator[UnreadableInput]:
+    """The records that are not UTF-8 or have another number of fields than the header."""
     for row, record in enumerate(records.to_pylist(), first_row):
         try:
             fields = next(csv.reader([record.decode()], delimiter=dialect.delimiter), [])
         except UnicodeDecodeError:
-            return UnreadableInput("the record is not text in UTF-8: say in `encoding` what it is", row=row)
+            yield UnreadableInput("the record is not text in UTF-8: say in `encoding` what it is", row=row)
+            continue
         if len(fields) != len(dialect.names):
-            return UnreadableInput(
+            yield UnreadableInput(
                 f"the record has {len(fields)} fields where the header has {len(dialect.names)}", row=row
             )
-    return None
 
 
 def unfit_value(
@@ -50,6 +51,23 @@ def unfit_value(
     row, at = min(found)
     name, text = dialect.names[int(at)], texts[at][row].as_py()
     return UnreadableInput(_what_is_wrong(text, wanted[at]), row=first_row + row, column=name)
+
+
+def unfit_values(
+    texts: pa.Table, wanted: Mapping[str, Datatype], dialect: CsvDialect
+) -> dict[int, UnreadableInput]:
+    """Every row with a value that does not fit, and of several in it the first. Arguments as above."""
+    faults: dict[int, UnreadableInput] = {}
+    for at, datatype in wanted.items():
+        column = texts[at].combine_chunks()
+        for row, _ in failing_rows(0, len(column), fault=_check(column, datatype)):
+            what = _what_is_wrong(column[row].as_py(), datatype)
+            faults.setdefault(row, UnreadableInput(what, row=row, column=dialect.names[int(at)]))
+    return faults
+
+
+def _check(texts: pa.Array, wanted: Datatype) -> Callable[[int, int], bool | None]:
+    return lambda start, stop: None if _fits(texts.slice(start, stop - start), wanted) else True
 
 
 def _first_unfit(texts: pa.Array, wanted: Datatype) -> int | None:

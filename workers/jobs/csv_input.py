@@ -4,12 +4,13 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from shared.catalog.verdict import Layout
 from shared.jobs.errors import UnreadableInput
-from shared.jobs.job import ByteRange, FileFormat, PlannedChunk
+from shared.jobs.job import ByteRange, FileFormat, OnError, PlannedChunk
 from shared.jobs.order import Order
 from shared.predictions.arrow_values import ARROW_TYPES, coerced, parsed
 from workers.jobs.arrays import refuse_arrays_in_csv, refuse_gaps
@@ -17,10 +18,11 @@ from workers.jobs.batch import Batch, sliced
 from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.csv_cut import cut_records, whole_records
 from workers.jobs.csv_dialect import read_dialect
-from workers.jobs.csv_fault import broken_record, unfit_value
+from workers.jobs.csv_fault import broken_records, unfit_value, unfit_values
 from workers.jobs.csv_text import csv_lines, header_line, split_records
 from workers.jobs.json_objects import object_heads, refuse_doubled
 from workers.jobs.outputs import JsonLinesOutput, LinesOutput, Output, StackedOutput
+from workers.jobs.row_sift import sifted
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 
@@ -41,7 +43,7 @@ class CsvInput:
         self._wanted = dict(zip(map(str, self.columns.fed), model_datatypes(order.signature), strict=True))
         self._types = {at: ARROW_TYPES[wanted] for at, wanted in self._wanted.items()}
         self._wide = {at: pa.float64() for at, type_ in self._types.items() if type_ == pa.float32()}
-        self._output = order.output_format
+        self._output, self._skips = order.output_format, order.on_error is OnError.SKIP
         if self._output is FileFormat.JSONL:
             refuse_doubled([self.dialect.names[at] for at in self.columns.carried])
 
@@ -62,21 +64,59 @@ class CsvInput:
         """The chunk in batches of at most `rows`.
 
         Raises:
-            UnreadableInput: a record is broken, or a value does not fit the model.
+            UnreadableInput: unless rows are skipped, a record is broken, or a value does not fit the model.
         """
         done = 0
         for block in whole_records(self._file, chunk, block_bytes=_BLOCK_BYTES):
             records = split_records(block)
             if not len(records):
                 continue
-            try:
-                batch = self._batch(block, records)
-            except pa.ArrowInvalid as error:
-                raise self._fault(block, records, self.first_row(chunk) + done, why=str(error)) from None
-            if self._signature.layout is Layout.TENSORS:
-                self._refuse_gaps(batch, chunk, done)
-            yield from sliced(batch, rows)
-            done += batch.rows
+            batch = self._read(block, records, chunk, done)
+            yield from sliced(batch.moved(done), rows)
+            done += len(records)
+
+    def _read(self, block: bytes, records: pa.Array, chunk: ByteRange, done: int) -> Batch:
+        if self._skips:
+            return self._sifted(block, records)
+        try:
+            batch = self._batch(block, records)
+        except pa.ArrowInvalid as error:
+            raise self._fault(block, records, self.first_row(chunk) + done, why=str(error)) from None
+        if self._signature.layout is Layout.TENSORS:
+            self._refuse_gaps(batch, chunk, done)
+        return batch
+
+    def _sifted(self, block: bytes, records: pa.Array) -> Batch:
+        """The records that fit, with what is wrong with the others."""
+        try:
+            return self._checked(block, records)
+        except (pa.ArrowInvalid, UnreadableInput):
+            return sifted(records, read=self._reread, finders=[self._broken, self._unfit])
+
+    def _reread(self, records: pa.Array) -> Batch:
+        if not len(records):
+            nothing = pa.schema([(name, pa.null()) for name in self._fed_names]).empty_table()
+            return Batch(inputs=nothing, carried=None, numbers=np.arange(0))
+        return self._checked(_block_of(records), records)
+
+    def _checked(self, block: bytes, records: pa.Array) -> Batch:
+        batch = self._batch(block, records)
+        if self._signature.layout is Layout.TENSORS:
+            for column in self._signature.inputs:
+                refuse_gaps(batch.inputs[column.name], column, first_row=0)
+        return batch
+
+    def _broken(self, records: pa.Array) -> dict[int, UnreadableInput]:
+        broken = broken_records(records, self.dialect, first_row=0)
+        return {fault.row: fault for fault in broken if fault.row is not None}
+
+    def _unfit(self, records: pa.Array) -> dict[int, UnreadableInput]:
+        try:
+            texts = self._parsed(_block_of(records), dict.fromkeys(self._types, pa.string()))
+        except pa.ArrowInvalid:
+            return {}
+        fits_together = texts.num_rows == len(records)
+        return unfit_values(texts, self._wanted, self.dialect) if fits_together else {}
 
     def output(self) -> Output:
         """How the job's output is put together."""
@@ -95,6 +135,7 @@ class CsvInput:
         return Batch(
             inputs=pa.table(inputs, names=self._fed_names),
             carried=self._carried(block, table, records),
+            numbers=np.arange(len(records)),
         )
 
     def _typed(self, block: bytes) -> pa.Table:
@@ -121,7 +162,7 @@ class CsvInput:
             raise UnreadableInput(str(gap), row=row, column=gap.column) from None
 
     def _fault(self, block: bytes, records: pa.Array, first_row: int, *, why: str) -> UnreadableInput:
-        fault = broken_record(records, self.dialect, first_row=first_row)
+        fault = next(broken_records(records, self.dialect, first_row=first_row), None)
         if fault is None:
             texts = self._parsed(block, dict.fromkeys(self._types, pa.string()))
             fault = unfit_value(texts, self._wanted, self.dialect, first_row=first_row)
@@ -181,3 +222,7 @@ class CsvInput:
                 quoted_strings_can_be_null=False,
             ),
         )
+
+
+def _block_of(records: pa.Array) -> bytes:
+    return b"\n".join(records.to_pylist()) + b"\n"

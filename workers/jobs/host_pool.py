@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -12,6 +12,13 @@ from shared.jobs.order import Order
 from shared.storage.store import Storage
 from workers.hosting.process import HostProcess
 from workers.hosting.templates import Templates
+from workers.jobs.host_loan import HostLoan
+
+Begin = Callable[[HostProcess], Awaitable[None]]
+
+
+async def _begin_nothing(_: HostProcess) -> None:
+    """For those who need not know the host before it loads."""
 
 
 class HostPool:
@@ -25,31 +32,24 @@ class HostPool:
         self._lock = threading.Lock()
 
     @asynccontextmanager
-    async def lend(
-        self, order: Order, *, begin: Callable[[HostProcess], None] = lambda _: None
-    ) -> AsyncIterator[HostProcess]:
+    async def lend(self, order: Order, *, begin: Begin = _begin_nothing) -> AsyncIterator[HostLoan]:
         """A host that has loaded the order's version. One that is handed back in trouble is ended.
 
         Args:
-            begin: called with the host before it loads.
+            begin: called with the host before it loads, and with each that takes its place.
 
         Raises:
             HostDied, HostTimedOut: it could not be loaded.
             EnvironmentUnavailable: what it runs in cannot be had.
         """
-        await self._templates.tend()
-        host = self._take_idle(order.version_id)
-        is_new = host is None
-        host = host or await self._templates.spawn(order.environment)
+        idle = self._take_idle(order.version_id)
+        loan = HostLoan(await self._ready(order, begin, idle=idle), lambda: self._ready(order, begin))
         try:
-            begin(host)
-            if is_new:
-                await self._load(host, order)
-            yield host
+            yield loan
         except BaseException:
-            host.kill()
+            loan.kill()
             raise
-        self._keep(order.version_id, host)
+        self._keep(order.version_id, loan.host)
 
     def close(self) -> None:
         """End the idle hosts."""
@@ -72,6 +72,19 @@ class HostPool:
             self._idle.append((version_id, host))
             if len(self._idle) > self._size:
                 self._idle.popleft()[1].kill()
+
+    async def _ready(self, order: Order, begin: Begin, *, idle: HostProcess | None = None) -> HostProcess:
+        """The idle host, or a fresh one, that has loaded the version."""
+        await self._templates.tend()
+        host = idle or await self._templates.spawn(order.environment)
+        try:
+            await begin(host)
+            if idle is None:
+                await self._load(host, order)
+        except BaseException:
+            host.kill()
+            raise
+        return host
 
     async def _load(self, host: HostProcess, order: Order) -> None:
         artifact = await self._storage.descriptor(order.artifact_key)

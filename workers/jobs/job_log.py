@@ -30,8 +30,9 @@ class JobLog:
         self._host: HostProcess | None = None
         self._turn = asyncio.Lock()
 
-    def begin(self, host: HostProcess) -> None:
-        """Listen to this host from now on."""
+    async def begin(self, host: HostProcess) -> None:
+        """Listen to this host from now on. Of the one before it, the rest is taken."""
+        await self._take()
         self._host = host
 
     @asynccontextmanager

@@ -3,14 +3,15 @@
 import io
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from shared.catalog.verdict import Column, Layout
 from shared.jobs.errors import UnreadableInput
-from shared.jobs.job import ByteRange, FileFormat, PlannedChunk
+from shared.jobs.job import ByteRange, FileFormat, OnError, PlannedChunk
 from shared.jobs.order import Order
 from shared.predictions.arrow_values import ARROW_TYPES
 from shared.predictions.values import travels_as
@@ -22,6 +23,7 @@ from workers.jobs.csv_text import COMMA, csv_lines
 from workers.jobs.json_rows import JsonRows, decoded_object
 from workers.jobs.line_cut import cut_lines, split_lines, whole_lines
 from workers.jobs.outputs import Output, StackedOutput
+from workers.jobs.row_sift import sifted
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 _HEAD_BYTES = 64 * 1024
@@ -38,6 +40,7 @@ class JsonLinesInput:
 
     def __init__(self, file: BinaryIO, order: Order) -> None:
         self._file, self._signature = file, order.signature
+        self._skips = order.on_error is OnError.SKIP
         self.size_bytes = file.seek(0, io.SEEK_END)
         file.seek(0)
         self._start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
@@ -65,13 +68,15 @@ class JsonLinesInput:
         """The chunk in batches of at most `rows`.
 
         Raises:
-            UnreadableInput: a line is broken, or a value does not fit the model.
+            UnreadableInput: unless rows are skipped, a line is broken, or a value does not fit the model.
         """
         done, most = 0, rows_at_once(self._signature, rows)
         for block in whole_lines(self._file, chunk, block_bytes=_BLOCK_BYTES):
             lines = split_lines(block)
             for start in range(0, len(lines), most):
-                yield self._located(lines[start : start + most], chunk, done + start)
+                some, before = lines[start : start + most], done + start
+                batch = self._sifted(some) if self._skips else self._located(some, chunk, before)
+                yield batch.moved(before)
             done += len(lines)
 
     def output(self) -> Output:
@@ -85,10 +90,32 @@ class JsonLinesInput:
         whole = ByteRange(self._start, self.size_bytes)
         for block in whole_lines(self._file, whole, block_bytes=_HEAD_BYTES):
             lines = split_lines(block)
-            if lines:
-                rows = [decoded_object(line, number) for number, line in enumerate(lines)]
+            rows = self._objects(lines)
+            if rows:
                 return list(dict.fromkeys(name for row in rows for name in row))
         raise UnreadableInput("the file has no rows: JSON Lines has an object a line")
+
+    def _objects(self, lines: list[bytes]) -> list[dict[str, Any]]:
+        if not self._skips:
+            return [decoded_object(line, number) for number, line in enumerate(lines)]
+        return [row for line in lines if (row := _object_or_none(line)) is not None]
+
+    def _sifted(self, lines: list[bytes]) -> Batch:
+        """The lines that fit, with what is wrong with the others."""
+        try:
+            return self._batch(lines)
+        except UnreadableInput:
+            return sifted(
+                pa.array(lines, pa.binary()),
+                read=lambda records: self._reread(records.to_pylist()),
+                finders=[lambda records: self._rows.unfit(records.to_pylist())],
+            )
+
+    def _reread(self, lines: list[bytes]) -> Batch:
+        if lines:
+            return self._batch(lines)
+        nothing = pa.schema([(column.name, pa.null()) for column in self._signature.inputs]).empty_table()
+        return Batch(inputs=nothing, carried=None, numbers=np.arange(0))
 
     def _located(self, lines: list[bytes], chunk: ByteRange, done: int) -> Batch:
         try:
@@ -100,7 +127,11 @@ class JsonLinesInput:
     def _batch(self, lines: list[bytes]) -> Batch:
         _check_text(lines)
         inputs = self._rows.table(lines)
-        return Batch(inputs=inputs, carried=self._carried(lines, inputs) if self._carried_names else None)
+        return Batch(
+            inputs=inputs,
+            carried=self._carried(lines, inputs) if self._carried_names else None,
+            numbers=np.arange(len(lines)),
+        )
 
     def _carried(self, lines: list[bytes], inputs: pa.Table) -> pa.Table | pa.Array:
         if self._output is FileFormat.JSONL and self.columns.carries_all:
@@ -154,6 +185,13 @@ class JsonLinesInput:
             for size in reversed(column.shape):
                 kind = pa.list_(kind, size)
         return kind
+
+
+def _object_or_none(line: bytes) -> dict[str, Any] | None:
+    try:
+        return decoded_object(line, 0)
+    except UnreadableInput:
+        return None
 
 
 def _check_text(lines: list[bytes]) -> None:

@@ -56,6 +56,16 @@ class JsonRows:
         except NOT_QUITE:
             return self._read_generally(lines)
 
+    def unfit(self, lines: Sequence[bytes]) -> dict[int, UnreadableInput]:
+        """What is wrong with each line that does not fit, counted from the first of them."""
+        faults = {}
+        for number, line in enumerate(lines):
+            try:
+                self._row(line, number)
+            except UnreadableInput as fault:
+                faults[number] = fault
+        return faults
+
     def _read_generally(self, lines: Sequence[bytes]) -> pa.Table:
         rows = [self._row(line, number) for number, line in enumerate(lines)]
         flattened = [1] * len(self._names)

@@ -4,20 +4,23 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.catalog.verdict import Layout
-from shared.jobs.errors import UnreadableInput
-from shared.jobs.job import FileFormat, PlannedChunk, RowGroups
+from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
+from shared.jobs.job import FileFormat, OnError, PlannedChunk, RowGroups
 from shared.jobs.order import Order
 from workers.jobs.arrays import array_column, rows_at_once
 from workers.jobs.batch import Batch
 from workers.jobs.carrying import carried_lines, check_carried, lines_output
 from workers.jobs.coercion import coerced_column
+from workers.jobs.column_sift import picked, sifted_rows
 from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
-from workers.jobs.outputs import AppendedOutput, Output
+from workers.jobs.outputs import AppendedOutput, Output, StackedOutput
 
 # Read at a time of each column; without it a whole column chunk would be in memory at once. A megabyte
 # read no faster and cost 30 MB more a thread on 30 columns.
@@ -36,6 +39,8 @@ class ParquetInput:
         self._signature, self._wanted = order.signature, model_datatypes(order.signature)
         self._output = order.output_format
         self._as_text = order.output_format is not FileFormat.PARQUET
+        self._skips = order.on_error is OnError.SKIP
+        self._carries = self._as_text or self._skips  # otherwise the join takes them from the file itself
         self._check_types()
 
     @property
@@ -63,18 +68,20 @@ class ParquetInput:
         """The chunk in batches of at most `rows`, none of which reaches over a row group's end.
 
         Raises:
-            UnreadableInput: the file is damaged, or a value does not fit the model.
+            UnreadableInput: the file is damaged; or, unless rows are skipped, a value does not fit the model.
         """
-        at = self.first_row(chunk)
+        before, at = self.first_row(chunk), 0
         for group in range(chunk.first, chunk.last):
             for read in self._read(group, rows_at_once(self._signature, rows)):
-                yield self._batch(read, first_row=at)
+                yield self._sifted(read, at) if self._skips else self._batch(read, before, at=at)
                 at += read.num_rows
 
     def output(self) -> Output:
         """How the job's output is put together."""
         predictions = self.columns.predictions
         if not self._as_text:
+            if self._skips:
+                return StackedOutput(self._carried_schema(), predictions)
             return AppendedOutput(self._raw, self._keep, predictions)
         names = [self._schema.names[at] for at in self.columns.carried]
         return lines_output(self._output, names, predictions)
@@ -84,7 +91,7 @@ class ParquetInput:
         return [metadata.row_group(at) for at in range(metadata.num_row_groups)]
 
     def _read(self, group: int, rows: int) -> Iterator[pa.RecordBatch]:
-        needed = {*self.columns.fed, *(self.columns.carried if self._as_text else ())}
+        needed = {*self.columns.fed, *(self.columns.carried if self._carries else ())}
         names = [self._schema.names[at] for at in needed]
         batches = self._file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)
         try:
@@ -92,14 +99,42 @@ class ParquetInput:
         except (pa.ArrowException, OSError) as error:
             raise _damaged(error) from error
 
-    def _batch(self, read: pa.RecordBatch, *, first_row: int) -> Batch:
-        fed = [read.column(self._schema.names[at]) for at in self.columns.fed]
-        columns = [self._fed(number, column, first_row=first_row) for number, column in enumerate(fed)]
-        names = [self._schema.names[at] for at in self.columns.carried] if self._as_text else []
+    def _sifted(self, read: pa.RecordBatch, at: int) -> Batch:
+        """The rows that fit, with what is wrong with the others."""
+        try:
+            return self._batch(read, 0, at=at)
+        except UnreadableInput:
+            fits, refused = sifted_rows(read, self._feeding(read), feed=self._feed_alone, first=at)
+        rows = np.flatnonzero(fits.to_numpy(zero_copy_only=False))
+        batch = self._batch(picked(read, rows), 0, at=at)
+        return msgspec.structs.replace(batch, numbers=at + rows, refused=refused)
+
+    def _batch(self, read: pa.RecordBatch, before: int, *, at: int) -> Batch:
+        """Args: before: rows of the file before the chunk; at: number of the first row in it."""
+        fed = enumerate(self._feeding(read))
+        columns = [self._fed(number, column, first_row=before + at) for number, column in fed]
         return Batch(
             inputs=pa.table(columns, names=self._fed_names),
-            carried=carried_lines(read.select(names), self._output) if names else None,
+            carried=self._carried(read),
+            numbers=np.arange(at, at + read.num_rows),
         )
+
+    def _feeding(self, read: pa.RecordBatch) -> list[pa.Array]:
+        return [read.column(self._schema.names[at]) for at in self.columns.fed]
+
+    def _feed_alone(self, number: int, column: pa.Array) -> pa.Array:
+        return self._fed(number, column, first_row=0)
+
+    def _carried(self, read: pa.RecordBatch) -> pa.Table | pa.Array | None:
+        if not self._carries or not self.columns.carried:
+            return None
+        names = [self._schema.names[at] for at in self.columns.carried]
+        if self._as_text:
+            return carried_lines(read.select(names), self._output)
+        return pa.table([read.column(name) for name in names], schema=self._carried_schema())
+
+    def _carried_schema(self) -> pa.Schema:
+        return pa.schema([self._schema.field(at) for at in self.columns.carried])
 
     def _fed(self, number: int, column: pa.Array, *, first_row: int) -> pa.Array:
         """The column that feeds an input, as the model takes it."""
@@ -110,9 +145,18 @@ class ParquetInput:
 
     def _check_types(self) -> None:
         check_fed([self._schema.field(at) for at in self.columns.fed], self._signature)
+        carried = [self._schema.field(at) for at in self.columns.carried] if self._carries else []
+        counts = Counter(self._schema.names)
         if self._as_text:
-            carried = [self._schema.field(at) for at in self.columns.carried]
-            check_carried(carried, Counter(self._schema.names), self._output)
+            check_carried(carried, counts, self._output)
+        else:
+            _check_unique(carried, counts)
+
+
+def _check_unique(fields: list[pa.Field], counts: Counter[str]) -> None:
+    for field in fields:
+        if counts[field.name] > 1:
+            raise ColumnsDoNotFit(f"the file has more than one column {field.name!r}", column=field.name)
 
 
 def _opened(file: BinaryIO) -> pq.ParquetFile:

@@ -1,117 +1,182 @@
-"""Batches through a model host, so that it computes one while the next is read and the last is written."""
+"""Batches through a model host, so that it computes one while the next is read and the last is written.
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+Rows that fail together are tried again in halves, down to the rows that fail alone. Where they end the
+host, each try has a fresh one.
+"""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.types as kinds
-from numpy.typing import NDArray
 
 from shared.catalog.verdict import Signature
-from shared.jobs.errors import UnreadableInput
+from shared.jobs.job import RowError
 from workers.hosting.call import Prediction
-from workers.hosting.errors import ModelFailed
-from workers.hosting.process import HostProcess
+from workers.hosting.errors import HostDied, HostTimedOut, ModelFailed
 from workers.jobs.batch import Batch, submit
-from workers.jobs.first_failing import first_failing
+from workers.jobs.faults import FatalRow, RowsRefused, job_error
+from workers.jobs.host_loan import HostLoan
+
+MAX_LOST_HOSTS = 200  # a chunk; to find one row among 16,384 that ends its host takes 16 of them
+_LEAST_SHARE = 0.1  # of the time limit that a few rows have
+
+Trouble = ModelFailed | HostDied | HostTimedOut
+Answer = tuple[Batch, Prediction]
 
 
-class RowsRefused(UnreadableInput):
-    """The model raised an error on these rows. Its `row` counts from the first row of the chunk."""
+class PredictRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chunk's predictor may take upon itself.
 
-    code = "model_failed"
+    Attributes:
+        skip: rows that fail are left out; otherwise the first of them ends the chunk.
+        may_lose_hosts: rows that end their host are looked for. Otherwise that ends the attempt.
+        batch_rows: of a full batch, which may take `timeout_s`; fewer rows have less time.
+    """
+
+    skip: bool
+    may_lose_hosts: bool
+    batch_rows: int
+    timeout_s: float
 
 
 class BatchPredictor:
-    """Predicts the batches of one chunk in one host."""
+    """Predicts the batches of one chunk in one host, or in several one after the other."""
 
-    def __init__(self, host: HostProcess, signature: Signature, *, timeout_s: float) -> None:
-        self._host, self._signature, self._timeout_s = host, signature, timeout_s
-        self._rows_before = 0
+    def __init__(
+        self,
+        loan: HostLoan,
+        signature: Signature,
+        *,
+        rules: PredictRules,
+        refuse: Callable[[Sequence[RowError]], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Args: refuse: takes the rows left out, in order; check: raises if the work shall end."""
+        self._loan, self._signature, self._rules = loan, signature, rules
+        self._refuse, self._check = refuse, check
+        self._lost_hosts = 0
+        self._refused: list[RowError] = []
 
-    def predict(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Prediction]]:
-        """Each batch with its prediction, in order. One batch is ahead of the one that is given out.
+    def predict(self, batches: Iterable[Batch]) -> Iterator[Answer]:
+        """The rows with their predictions, in order. One batch is ahead of the one that is given out.
 
         Raises:
-            RowsRefused: the model cannot predict a row.
-            HostDied, HostTimedOut: the host gives no answer.
+            RowsRefused: the model cannot predict a row, and rows are not skipped.
+            FatalRow: a row ends every host, and rows are not skipped; or too many do.
+            HostDied, HostTimedOut: the host gives no answer, and no others may be lost.
         """
         ahead: Batch | None = None
         for batch in batches:
-            submit(self._host, batch, self._signature)
+            sent = self._sent(batch)
             if ahead is not None:
-                yield ahead, self._answer(ahead, following=True)
+                yield from self._answers(ahead, following=batch if sent else None)
+                if not sent:
+                    self._sent(batch)
             ahead = batch
         if ahead is not None:
-            yield ahead, self._answer(ahead, following=False)
+            yield from self._answers(ahead, following=None)
 
-    def _answer(self, batch: Batch, *, following: bool) -> Prediction:
-        try:
-            prediction = self._host.receive(timeout_s=self._timeout_s)
-        except ModelFailed as failure:
-            if following:
-                self._skip_answer()
-            raise self._refusal(batch, failure) from failure
-        self._rows_before += batch.rows
-        return prediction
+    def _answers(self, batch: Batch, *, following: Batch | None) -> Iterator[Answer]:
+        trouble: Trouble | None = None
+        if batch.rows:
+            outcome = self._received(batch)
+            if isinstance(outcome, Prediction):
+                yield batch, outcome
+            else:
+                trouble = outcome
+        if trouble is not None:
+            self._clear(trouble, following)
+            yield from self._sifted(batch.part(0, batch.rows), trouble)
+            if following is not None:
+                self._sent(following)
+        self._tell(batch)
 
-    def _skip_answer(self) -> None:
-        """Take the answer to the next batch out of the way."""
-        try:
-            self._host.receive(timeout_s=self._timeout_s)
-        except ModelFailed:
+    def _sifted(self, batch: Batch, trouble: Trouble) -> Iterator[Answer]:
+        """What can be predicted of rows that failed together."""
+        parts = [batch] if batch.rows == 1 else _halves(batch)
+        if batch.rows == 1 and isinstance(trouble, ModelFailed):
+            self._leave_out(batch, trouble)
             return
+        for part in parts:
+            outcome = self._tried(part)
+            if isinstance(outcome, Prediction):
+                yield part, outcome
+            elif batch.rows == 1:  # twice alone: it was not the host's own trouble
+                self._leave_out(batch, outcome)
+            else:
+                yield from self._sifted(part, outcome)
 
-    def _refusal(self, batch: Batch, failure: ModelFailed) -> RowsRefused:
-        row = first_failing(batch.rows, lambda rows: self._fails(batch.head(rows)))
-        column = _missing_value(batch.inputs.slice(row, 1))
-        return RowsRefused(str(failure), row=self._rows_before + row, column=column)
+    def _tried(self, batch: Batch) -> Prediction | Trouble:
+        self._sent(batch)
+        outcome = self._received(batch)
+        if not isinstance(outcome, Prediction):
+            self._clear(outcome, None, about=batch)
+        return outcome
 
-    def _fails(self, batch: Batch) -> bool:
-        submit(self._host, batch, self._signature)
+    def _sent(self, batch: Batch) -> bool:
+        """Whether the rows are on their way. Not if the host has died, which is what it then answers too."""
+        self._check()
         try:
-            self._host.receive(timeout_s=self._timeout_s)
-        except ModelFailed:
-            return True
-        return False
+            if batch.rows:
+                submit(self._loan.host, batch, self._signature)
+        except (HostDied, HostTimedOut):
+            return False
+        return True
+
+    def _received(self, batch: Batch) -> Prediction | Trouble:
+        if self._loan.host.link.death is not None:
+            return self._loan.host.link.death
+        try:
+            return self._loan.host.receive(timeout_s=self._limit_s(batch.rows))
+        except (ModelFailed, HostDied, HostTimedOut) as trouble:
+            return trouble
+
+    def _limit_s(self, rows: int) -> float:
+        share = rows / self._rules.batch_rows if self._lost_hosts else 1.0
+        return self._rules.timeout_s * max(_LEAST_SHARE, min(share, 1.0))
+
+    def _clear(self, trouble: Trouble, following: Batch | None, *, about: Batch | None = None) -> None:
+        """Have a host that waits for rows: a fresh one, or the same with no answer outstanding."""
+        if not isinstance(trouble, ModelFailed):
+            self._replace_host(trouble, about)
+        elif following is not None and following.rows:
+            outcome = self._received(following)  # it comes again after the rows that failed
+            if isinstance(outcome, HostDied | HostTimedOut):
+                self._replace_host(outcome, following)
+
+    def _replace_host(self, trouble: HostDied | HostTimedOut, about: Batch | None) -> None:
+        self._check()
+        if not self._rules.may_lose_hosts:
+            raise trouble
+        self._lost_hosts += 1
+        if self._lost_hosts > MAX_LOST_HOSTS:
+            raise FatalRow(trouble, row=None if about is None else int(about.numbers[0]), too_many=True)
+        self._loan.replace()
+
+    def _leave_out(self, batch: Batch, trouble: Trouble) -> None:
+        """The one row of the batch."""
+        row = int(batch.numbers[0])
+        if isinstance(trouble, ModelFailed):
+            column = _missing_value(batch.inputs)
+            refusal: RowsRefused | FatalRow = RowsRefused(str(trouble), row=row, column=column)
+        else:
+            refusal = FatalRow(trouble, row=row)
+        if not self._rules.skip:
+            raise refusal from trouble
+        told = job_error(refusal)
+        self._refused.append(RowError(row=row, column=told.column, code=told.code, message=str(refusal)))
+
+    def _tell(self, batch: Batch) -> None:
+        refused = sorted([*batch.refused, *self._refused], key=lambda error: error.row)
+        self._refused = []
+        if refused:
+            self._refuse(refused)
 
 
-def prediction_columns(prediction: Prediction, schema: pa.Schema) -> list[pa.Array]:
-    """The main output, which was asked for alone, as columns: one, or one each of its numbers."""
-    (main,) = prediction.outputs.values()
-    if kinds.is_list(schema[0].type):
-        return [_lists(main, schema[0].type)]
-    columns = [main] if len(schema) == 1 and _is_flat(main) else _across(main)
-    return [_array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-
-
-def _lists(main: list[Any] | NDArray[np.generic], wanted: pa.DataType) -> pa.Array:
-    """Arrays as lists in lists."""
-    if not isinstance(main, np.ndarray):
-        return pa.array(main, wanted)
-    values = pa.array(main.reshape(-1))
-    for size in reversed(main.shape[1:]):
-        offsets = np.arange(0, len(values) + 1, size, dtype=np.int32)
-        values = pa.ListArray.from_arrays(offsets, values)
-    return values.cast(wanted)
-
-
-def _is_flat(main: list[Any] | NDArray[np.generic]) -> bool:
-    return main.ndim == 1 if isinstance(main, np.ndarray) else not isinstance(main[0], list)
-
-
-def _across(main: list[Any] | NDArray[np.generic]) -> list[Any]:
-    return (
-        list(main.reshape(len(main), -1).T)
-        if isinstance(main, np.ndarray)
-        else [list(column) for column in zip(*main, strict=True)]
-    )
-
-
-def _array(values: Any, wanted: pa.DataType) -> pa.Array:
-    array = pa.array(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values)
-    return array if array.type == wanted else array.cast(wanted)
+def _halves(batch: Batch) -> list[Batch]:
+    middle = batch.rows // 2
+    return [batch.part(0, middle), batch.part(middle, batch.rows - middle)]
 
 
 def _missing_value(row: pa.Table) -> str | None:

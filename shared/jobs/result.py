@@ -1,0 +1,43 @@
+"""The output of a job, and why there is none."""
+
+import msgspec
+
+from shared.jobs.errors import NoResult, ResultNotReady
+from shared.jobs.job import ENDED, FileFormat, JobStatus
+from shared.jobs.tables import JobRow
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's output in storage, and how to hand it out. Digest: SHA-256, hexadecimal."""
+
+    key: str
+    size_bytes: int
+    digest: str
+    format: FileFormat
+    file_name: str
+
+
+def result_of(job: JobRow) -> Result:
+    """The output of a job that has succeeded.
+
+    Raises:
+        ResultNotReady: the job has not ended.
+        NoResult: it ended without one.
+    """
+    if job.status not in ENDED:
+        raise ResultNotReady(f"the job is {job.status}: its result is there once it has succeeded")
+    if job.result_key is None or job.result_size_bytes is None or job.result_digest is None:
+        raise NoResult(why_no_result(job))
+    return Result(
+        key=job.result_key,
+        size_bytes=job.result_size_bytes,
+        digest=job.result_digest,
+        format=FileFormat(job.output_format),
+        file_name=f"{job.model_name}-{job.id}.{job.output_format}",
+    )
+
+
+def why_no_result(job: JobRow) -> str:
+    """Of a job that has ended, in words."""
+    why = f": {job.error['message']}" if job.error else ""
+    return f"the job has {'been ' if job.status == JobStatus.CANCELLED else ''}{job.status}{why}"
