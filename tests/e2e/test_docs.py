@@ -115,12 +115,9 @@ def test_a_file_is_predicted_as_the_page_says(reader):
     token = login(reader, "file@example.com")
     upload_iris(reader, token)
     (reader.folder / "flowers.csv").write_text(FLOWERS)
-    submit, ask, fetch, _ = blocks("docs/how-to/predict-a-file.md", "bash")
+    submit, ask, fetch, *_ = blocks("docs/how-to/predict-a-file.md", "bash")
 
-    job = json.loads(reader.types(submit, TOKEN=token))["id"]
-    while (shown := json.loads(reader.types(ask, TOKEN=token, JOB=job)))["status"] != "succeeded":
-        assert shown["status"] != "failed", shown
-        time.sleep(0.2)
+    job = job_of(reader, token, submit, ask)
     reader.types(fetch, TOKEN=token, JOB=job)
 
     assert (reader.folder / "predicted.csv").read_text().splitlines() == [
@@ -128,6 +125,27 @@ def test_a_file_is_predicted_as_the_page_says(reader):
         "5.1,3.5,1.4,0.2,north,setosa",
         "6.7,3.0,5.2,2.3,south,virginica",
     ]
+
+
+def test_rows_that_cannot_be_predicted_are_told_as_the_page_says(reader):
+    token = login(reader, "skipping@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS.replace("3.0,5.2", "wide,5.2"))
+    _, ask, _, submit, errors, _ = blocks("docs/how-to/predict-a-file.md", "bash")
+
+    job = job_of(reader, token, submit, ask)
+    told = json.loads(reader.types(errors, TOKEN=token, JOB=job))
+
+    assert (told["row"], told["column"], told["code"]) == (1, "sepal_width", "unreadable_input")
+
+
+def job_of(reader, token: str, submit: str, ask: str) -> str:
+    """A job that was submitted and has succeeded."""
+    job = json.loads(reader.types(submit, TOKEN=token))["id"]
+    while (shown := json.loads(reader.types(ask, TOKEN=token, JOB=job)))["status"] != "succeeded":
+        assert shown["status"] != "failed", shown
+        time.sleep(0.2)
+    return job
 
 
 def test_the_receiver_of_the_webhook_page_verifies_a_real_delivery(reader, free_port):
