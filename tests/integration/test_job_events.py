@@ -20,7 +20,7 @@ from shared.jobs.job import JobStatus
 from shared.jobs.news import JobNews
 from shared.jobs.tables import JobRow
 from shared.settings import Settings
-from tests.fixtures.api import Account, Judge, Upload
+from tests.fixtures.api import Account, Judge, Upload, living
 from tests.fixtures.event_source import EventSource, listening
 from tests.fixtures.models import OpenModel
 from workers.jobs.context import JobContext
@@ -66,19 +66,8 @@ async def job_id(
 @pytest.fixture
 async def other_process(settings: Settings) -> AsyncIterator[Litestar]:
     """A second application, that shares nothing with the first but its servers."""
-    application = create_app(settings)
-    started, ended = asyncio.Event(), asyncio.Event()
-
-    async def live() -> None:
-        async with application.lifespan():
-            started.set()
-            await ended.wait()
-
-    living = asyncio.create_task(live())
-    await asyncio.wait([living, asyncio.create_task(started.wait())], return_when=asyncio.FIRST_COMPLETED)
-    yield application
-    ended.set()
-    await living
+    async with living(create_app(settings)) as application:
+        yield application
 
 
 def events_of(
