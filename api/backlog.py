@@ -21,10 +21,11 @@ LONGEST_WAIT_S = 60.0  # that is reckoned with: a version that answers nothing m
 class _Drain:
     """The rows of one version that wait, and how fast they are answered."""
 
-    __slots__ = ("busy_s", "busy_since", "changed_at", "rows", "rows_answered")
+    __slots__ = ("busy_s", "busy_since", "changed_at", "has_answered", "rows", "rows_answered")
 
     def __init__(self) -> None:
         self.rows = 0
+        self.has_answered = False
         self.rows_answered = self.busy_s = 0.0  # both fade, so that their quotient is the rate of late
         self.busy_since = self.changed_at = 0.0
 
@@ -34,6 +35,9 @@ class _Drain:
         self.rows += rows
 
     def remove(self, rows: int, now: float, *, answered: bool) -> None:
+        if answered and not self.has_answered:  # the first may have waited for the model to be loaded
+            self.has_answered, answered = True, False
+            self.busy_s, self.changed_at = 0.0, now
         fade = math.exp((self.changed_at - now) / MEMORY_S)
         self.busy_s = self.busy_s * fade + (now - self.changed_at)
         self.rows_answered = self.rows_answered * fade + (rows if answered else 0)

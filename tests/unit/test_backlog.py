@@ -155,6 +155,18 @@ def test_in_its_first_moments_no_version_is_judged_by_its_rate(clock):
     backlog.check(BOB, IRIS, left_s=60)
 
 
+def test_the_time_that_a_version_takes_to_load_does_not_count(clock):
+    backlog = bounded(max_pending_s=2)
+    backlog.enter(ADA, IRIS, 1)
+    answer(backlog, clock, requests=1, rows=1, every_s=5)
+
+    for _ in range(10):
+        backlog.enter(ADA, IRIS, 1)
+    answer(backlog, clock, requests=6, rows=1, every_s=0.05)
+
+    backlog.check(BOB, IRIS, left_s=60)  # the 4 that wait have 0.2 s to go
+
+
 def test_nobody_is_sent_away_for_longer_than_a_minute(clock):
     backlog = bounded(max_pending_s=2, max_pending_rows=1000)
     busy_at_100_rows_a_second(backlog, clock, left_rows=1)
