@@ -22,7 +22,7 @@ from api.routes.analytics import analytics_routes
 from api.routes.api_keys import api_keys_routes
 from api.routes.catalog import catalog_routes
 from api.routes.health import health_routes
-from api.routes.jobs import jobs_routes
+from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens

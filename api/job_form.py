@@ -15,7 +15,7 @@ from api.request_bodies_described import binary, form_body, text
 from shared.ids import new_id
 from shared.jobs.job import input_key
 from shared.jobs.options import JobForm
-from shared.jobs.service import InputFile
+from shared.jobs.submission import InputFile
 from shared.settings import Settings
 from shared.storage.store import Storage
 

@@ -9,7 +9,7 @@ from shared.analytics.service import fold_minutes, forget_old_counts
 from shared.catalog.messages import ask_for_validation
 from shared.catalog.service import lost_validations
 from shared.database.engine import Database
-from shared.jobs.service import lost_work
+from shared.jobs.lost_work import lost_work
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
 from shared.settings import Settings

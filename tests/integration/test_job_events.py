@@ -18,7 +18,7 @@ from api.event_streams import EventStreams
 from shared.database.engine import Database
 from shared.jobs.job import JobStatus
 from shared.jobs.news import JobNews
-from shared.jobs.tables import JobRow
+from shared.jobs.tables import ChunkRow, JobRow
 from shared.settings import Settings
 from tests.fixtures.api import Account, Judge, Upload, living
 from tests.fixtures.event_source import EventSource, listening
@@ -120,7 +120,7 @@ async def test_more_rows_in_the_same_state_are_progress(
     async with events_of(app, account, job_id) as source:
         await source.next()
         async with database.transaction() as session:
-            chunk = await session.get_one(shared.jobs.service.ChunkRow, (job_id, 0))
+            chunk = await session.get_one(ChunkRow, (job_id, 0))
             chunk.rows_done = 1
         await JobNews(redis).announce(job_id)
         told = await source.next()

@@ -11,8 +11,8 @@ from shared.database.engine import Database
 from shared.jobs.claims import claim_chunk, claim_step
 from shared.jobs.hints import Hint
 from shared.jobs.job import JobStatus, PlannedChunk, RowGroups
+from shared.jobs.lost_work import lost_work
 from shared.jobs.outcomes import hand_back, record_plan
-from shared.jobs.service import lost_work
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
 from shared.settings import Settings

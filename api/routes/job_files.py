@@ -1,0 +1,78 @@
+"""What jobs leave behind: results, the rows that were left out, what the model printed."""
+
+from typing import Annotated
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Stream
+
+from api.errors_format import ERRORS_MEDIA_TYPES, errors_format_of
+from api.openapi import answers
+from api.routes.job_ref import JobRef
+from api.stored_file import IfNoneMatch, IfRange, Range, Wanted, file_answer
+from shared.access.caller import Caller
+from shared.database.engine import Database
+from shared.jobs.job import ErrorsFormat, FileFormat
+from shared.jobs.log import read_log
+from shared.jobs.service import JobService
+from shared.storage.store import Storage
+
+_MEDIA_TYPES = {
+    FileFormat.PARQUET: "application/vnd.apache.parquet",
+    FileFormat.CSV: "text/csv; charset=utf-8; header=present",
+    FileFormat.JSONL: "application/jsonl",
+}
+
+
+@get("/{job:str}/result", status_code=200, responses=answers(401, 404, 409, 410))
+async def get_result(
+    *,
+    job: JobRef,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    storage: NamedDependency[Storage],
+    byte_range: Range = None,
+    if_range: IfRange = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[None] | Stream:
+    """The output of a job that has succeeded: whole, or one range of bytes of it. 409 before it is there."""
+    result = await jobs.result(caller.tenant_id, job)
+    wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
+    return file_answer(result, wanted, storage=storage, media_type=_MEDIA_TYPES[result.format])
+
+
+@get("/{job:str}/errors", status_code=200, responses=answers(401, 404, 409, 410, 422))
+async def get_errors(
+    *,
+    job: JobRef,
+    caller: NamedDependency[Caller],
+    jobs: NamedDependency[JobService],
+    storage: NamedDependency[Storage],
+    kind: Annotated[
+        ErrorsFormat | None, QueryParameter(name="format", description="In place of the header `Accept`.")
+    ] = None,
+    accept: Annotated[str | None, HeaderParameter(name="Accept")] = None,
+    byte_range: Range = None,
+    if_range: IfRange = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[None] | Stream:
+    """The rows that a job with `on_error=skip` has left out: `row` from 0, `column`, `code`, `message`.
+
+    As JSON lines, as CSV, or as Parquet. A job that has skipped no row has a file without rows.
+    """
+    kind = kind or errors_format_of(accept)
+    file = await jobs.errors_file(caller.tenant_id, job, kind)
+    wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
+    return file_answer(file, wanted, storage=storage, media_type=ERRORS_MEDIA_TYPES[kind])
+
+
+@get("/{job:str}/log", status_code=200, media_type="text/plain", responses=answers(401, 404))
+async def get_log(
+    job: JobRef, caller: NamedDependency[Caller], database: NamedDependency[Database]
+) -> Response[str]:
+    """What the model printed during the job: the last 64 KiB, some seconds behind while it runs."""
+    async with database.transaction() as session:
+        text = await read_log(session, caller.tenant_id, job)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(text, headers=headers, media_type="text/plain")

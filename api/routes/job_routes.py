@@ -1,0 +1,55 @@
+"""Every route of jobs, and what their handlers are given."""
+
+from litestar import Router
+from litestar.di import NamedDependency, Provide
+
+from api.routes.job_files import get_errors, get_log, get_result
+from api.routes.job_submission import submit_job
+from api.routes.jobs import cancel_job, get_events, get_job, list_jobs
+from shared.database.engine import Database
+from shared.jobs.news import JobNews
+from shared.jobs.service import JobService
+from shared.jobs.submission import JobSubmissions
+from shared.messaging.broker import Messenger
+from shared.settings import Settings
+from shared.storage.store import Storage
+
+
+def _provide_jobs(
+    settings: NamedDependency[Settings],
+    database: NamedDependency[Database],
+    *,
+    messenger: NamedDependency[Messenger],
+    job_news: NamedDependency[JobNews],
+) -> JobService:
+    return JobService(settings, database, messenger=messenger, news=job_news)
+
+
+def _provide_submissions(
+    settings: NamedDependency[Settings],
+    database: NamedDependency[Database],
+    storage: NamedDependency[Storage],
+    *,
+    messenger: NamedDependency[Messenger],
+) -> JobSubmissions:
+    return JobSubmissions(settings, database, storage=storage, messenger=messenger)
+
+
+jobs_routes = Router(
+    "/jobs",
+    route_handlers=[
+        submit_job,
+        list_jobs,
+        get_job,
+        get_events,
+        get_result,
+        get_errors,
+        get_log,
+        cancel_job,
+    ],
+    dependencies={
+        "jobs": Provide(_provide_jobs, sync_to_thread=False),
+        "submissions": Provide(_provide_submissions, sync_to_thread=False),
+    },
+    tags=["Jobs"],
+)

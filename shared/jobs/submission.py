@@ -1,0 +1,85 @@
+"""Taking jobs on."""
+
+from uuid import UUID
+
+import msgspec
+
+from shared.catalog.service import ServingVersion, serving_version
+from shared.database.engine import Database
+from shared.jobs.hints import send_hints
+from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
+from shared.jobs.job import JobStatus
+from shared.jobs.lookup import progress_of
+from shared.jobs.options import JobForm
+from shared.jobs.tables import JobRow
+from shared.jobs.view import JobView, job_view
+from shared.messaging.actors import PLAN_JOB
+from shared.messaging.broker import Messenger
+from shared.settings import Settings
+from shared.storage.store import Storage
+from shared.webhooks.callback_url import check_callback_url
+
+
+class InputFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that lies in storage. Digest: SHA-256, hexadecimal."""
+
+    key: str
+    name: str
+    size_bytes: int
+    digest: str
+
+
+class JobSubmissions:
+    """Takes jobs on."""
+
+    def __init__(
+        self, settings: Settings, database: Database, *, storage: Storage, messenger: Messenger
+    ) -> None:
+        self._settings, self._database = settings, database
+        self._storage, self._messenger = storage, messenger
+
+    async def submit(self, tenant_id: UUID, job_id: UUID, form: JobForm, file: InputFile) -> JobView:
+        """Take a job on for a file that lies in storage.
+
+        Raises:
+            InvalidOption, CallbackUrlRefused: an option does not fit.
+            UnsupportedFormat: the file is of no format that is read here.
+            ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
+        """
+        if form.callback_url is not None:
+            check_callback_url(form.callback_url, self._settings)
+        columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
+        found = await self._recognise(file, form)
+        async with self._database.transaction() as session:
+            version = await serving_version(session, tenant_id, form.model, form.version)
+            job = _new_job(form, file, version=version)
+            job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
+            job.tells_progress, job.on_error = tells_progress, form.on_error
+            job.input_format, job.output_format = found.format, form.output(found.format)
+            job.input_encoding = found.encoding
+            session.add(job)
+            await session.flush()
+            progress = await progress_of(session, [job])
+            view = job_view(job, progress[job.id], public_url=self._settings.public_url)
+        await send_hints(self._messenger, [(PLAN_JOB, (job_id,))])
+        return view
+
+    async def _recognise(self, file: InputFile, form: JobForm) -> Recognised:
+        end = min(SNIFFED_BYTES, file.size_bytes)
+        head = b"".join([piece async for piece in self._storage.read(file.key, end=end)])
+        return recognise(head, file.name, format_=form.format, encoding=form.encoding)
+
+
+def _new_job(form: JobForm, file: InputFile, *, version: ServingVersion) -> JobRow:
+    return JobRow(
+        model_id=version.model_id,
+        version_id=version.version_id,
+        model_name=version.model_name,
+        version_number=version.number,
+        input_file_name=file.name,
+        input_key=file.key,
+        input_size_bytes=file.size_bytes,
+        input_digest=file.digest,
+        callback_url=form.callback_url,
+        status=JobStatus.VALIDATING,
+    )
