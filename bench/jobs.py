@@ -1,7 +1,8 @@
 """Rows a second of a job over a large file, beside those of a plain loop over the same file.
 
-The loop is one process with pyarrow and scikit-learn (bench/plain_loop.py). A job counts from its
-submission being answered to its success; sending the file and fetching the result are told apart.
+The loop is one process with pyarrow and scikit-learn (bench/plain_loop.py), which starts the threads that it
+wants. A job counts from its submission being answered to its success; sending the file and fetching the
+result are told apart.
 """
 
 import statistics
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,11 +19,12 @@ import joblib
 import msgspec
 import numpy as np
 import psutil
+import pyarrow as pa
 
-from bench.memory import PeakMemory, process_tree
+from bench.memory import PeakMemory, process_tree, touch_free_memory
 from bench.processes import ROOT
 from bench.running_platform import running_platform
-from bench.table_files import COLUMNS, MODELS, read_file, train, write_table
+from bench.table_files import COLUMNS, MODELS, read_tables, train, write_table
 from bench.tenant import Tenant, answered
 
 WORKER = "workers.jobs"
@@ -53,6 +55,7 @@ def run(arguments: Namespace) -> None:
         size_mb = source.stat().st_size / 1e6
         print(f"{arguments.rows:,} rows, {size_mb:,.0f} MB of {arguments.format}, {arguments.model} model.\n")
         loops, jobs = [], []
+        touch_free_memory()
         with running_platform() as platform:
             tenant = platform.tenant()
             tenant.upload(model, name="bench")
@@ -126,12 +129,28 @@ def _seconds_between(earlier: str, later: str) -> float:
 
 def _check_result(model: Path, source: Path, folder: Path) -> None:
     """Every row in its place, every input value as it was, every prediction as scikit-learn's own."""
-    given, result = read_file(source), read_file(_result(folder, source))
-    if not result.select(COLUMNS).equals(given):
-        raise SystemExit("the result's columns are not the input's")
-    expected = joblib.load(model).predict(given.to_pandas())
-    if not np.array_equal(result.column("prediction").to_numpy(), expected):
-        raise SystemExit("the result's predictions are not scikit-learn's")
+    estimator, rows = joblib.load(model), 0
+    for given, result in _side_by_side(read_tables(source), read_tables(_result(folder, source))):
+        if not result.select(COLUMNS).equals(given):
+            raise SystemExit(f"the result's columns are not the input's behind row {rows}")
+        if not np.array_equal(result.column("prediction").to_numpy(), estimator.predict(given.to_pandas())):
+            raise SystemExit(f"the result's predictions are not scikit-learn's behind row {rows}")
+        rows += given.num_rows
+
+
+def _side_by_side(left: Iterator[pa.Table], right: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """The same rows of both, as many at a time as both have at hand."""
+    one = other = None
+    while True:
+        one = one if one is not None and one.num_rows else next(left, None)
+        other = other if other is not None and other.num_rows else next(right, None)
+        if one is None or other is None:
+            break
+        rows = min(one.num_rows, other.num_rows)
+        yield one.slice(0, rows), other.slice(0, rows)
+        one, other = one.slice(rows), other.slice(rows)
+    if one is not other:
+        raise SystemExit("the result has not as many rows as the input")
 
 
 def _print_table(rows: int, loops: Sequence[Run], jobs: Sequence[Run]) -> None:
