@@ -8,7 +8,7 @@ TEST_WORKERS ?= 3
 IN_PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks bench coverage lock install clean
+.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks chaos bench coverage lock install clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ doctor: .venv/platform.stamp ## Say how well this machine can lock models in, an
 
 attacks: .venv/develop.stamp ## Try every attack on a model host, as root and as an ordinary user
 	@$(PYTHON) -m pytest -q $(IN_PARALLEL) tests/attacks
+
+chaos: .venv/develop.stamp ## Run jobs fifty times while their workers and servers are killed: some twenty minutes
+	@CHAOS_RUNS=50 $(PYTHON) -m pytest -q -n 2 tests/chaos
 
 bench: .venv/develop.stamp ## Measure the platform against the floor and against a plain loop
 	@$(PYTHON) -m bench
