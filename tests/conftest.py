@@ -10,6 +10,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 pytest_plugins = [
     "tests.fixtures.order",
     "tests.fixtures.servers",
+    "tests.fixtures.object_store",
     "tests.fixtures.own_redis",
     "tests.fixtures.platform",
     "tests.fixtures.api",

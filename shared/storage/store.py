@@ -22,26 +22,24 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 import obstore
-from obstore.exceptions import NotFoundError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import ObjectStore
 from typing_extensions import Buffer
 
-from shared.errors import OperatorError, TooLarge
+from shared.errors import TooLarge
+from shared.storage.bucket import open_store
+from shared.storage.errors import ObjectMissing, in_our_words, writing_in_our_words
 
-PIECE_BYTES = 4 * 1024 * 1024  # what is read, and uploaded, at a time
+PIECE_BYTES = 4 * 1024 * 1024  # what is read at a time
+# What is written at a time. S3 takes pieces of 5 MiB or more, and 10,000 of them: objects up to 78 GiB.
+PART_BYTES = 8 * 1024 * 1024
 _HASHED_BESIDE_BYTES = 256 * 1024  # smaller pieces are hashed sooner than handed to a thread
-
-
-class ObjectMissing(OperatorError):
-    """The tables name an object that the store does not hold."""
-
-    code = "object_missing"
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -56,30 +54,34 @@ class Storage:
 
     def __init__(self, url: str) -> None:
         self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
-        if self._folder is not None:
-            self._store: ObjectStore = LocalStore(self._folder, mkdir=True)
-        else:
-            self._store = from_url(url)
+        self._store = open_store(url)
 
     async def write(self, key: str, content: AsyncIterator[bytes], *, max_bytes: int) -> Written:
         """Store a stream under `key` while hashing it.
 
         Raises:
             TooLarge: it has more than `max_bytes`; nothing is stored.
+            StorageAway: the store does not answer; nothing is stored.
         """
         counted = _Counted(content, max_bytes)
-        await obstore.put_async(
-            self._store, key, counted, use_multipart=True, chunk_size=PIECE_BYTES, max_concurrency=2
-        )
+        with in_our_words(key):
+            await obstore.put_async(
+                self._store, key, counted, use_multipart=True, chunk_size=PART_BYTES, max_concurrency=2
+            )
         return Written(counted.size_bytes, counted.digest.hexdigest())
 
     async def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to `end` (excluded), in pieces."""
+        """The bytes from `start` up to `end` (excluded), in pieces.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
         stop = await self.size(key) if end is None else end
         while start < stop:
-            piece = await obstore.get_range_async(
-                self._store, key, start=start, end=min(start + PIECE_BYTES, stop)
-            )
+            with in_our_words(key):
+                piece = await obstore.get_range_async(
+                    self._store, key, start=start, end=min(start + PIECE_BYTES, stop)
+                )
             yield piece.to_bytes()
             start += len(piece)
 
@@ -89,29 +91,28 @@ class Storage:
         Raises:
             ObjectMissing: there is none.
         """
-        try:
+        with in_our_words(key):
             return (await obstore.head_async(self._store, key))["size"]
-        except (NotFoundError, FileNotFoundError) as error:
-            raise ObjectMissing(f"no object {key!r} in storage") from error
 
     async def delete(self, key: str) -> None:
         """Remove the object if it is there."""
-        try:
+        with suppress(ObjectMissing), in_our_words(key):
             await obstore.delete_async(self._store, key)
-        except (NotFoundError, FileNotFoundError):
-            return
 
     async def delete_under(self, prefix: str, *, keep: frozenset[str] = frozenset()) -> None:
         """Remove every object whose key begins with `prefix` and a slash, but for those in `keep`."""
-        listing = obstore.list(self._store, prefix, chunk_size=1000)
-        async for page in listing:
-            for path in {entry["path"] for entry in page} - keep:
-                await self.delete(path)
+        with in_our_words(prefix):
+            async for page in obstore.list(self._store, prefix, chunk_size=1000):
+                for path in {entry["path"] for entry in page} - keep:
+                    await self.delete(path)
 
     async def descriptor(self, key: str) -> int:
         """An open descriptor to read the object from; the caller closes it.
 
         A folder gives its own file; from a bucket the bytes are first copied to a file without a name.
+
+        Raises:
+            ObjectMissing: there is none.
         """
         if self._folder is not None:
             await self.size(key)
@@ -124,10 +125,15 @@ class Storage:
             return os.dup(copy.fileno())
 
     def reader(self, key: str) -> io.RawIOBase:
-        """The object as a file to read and seek in, for code that blocks; to be closed."""
-        if self._folder is not None:  # by way of the store every byte would be copied twice more
-            return io.FileIO(self._folder / key)
-        return ObjectReader(self._store, key)
+        """The object as a file to read and seek in, for code that blocks; to be closed.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        with in_our_words(key):
+            if self._folder is not None:  # by way of the store every byte would be copied twice more
+                return io.FileIO(self._folder / key)
+            return ObjectReader(self._store, key)
 
     def writer(self, key: str) -> "ObjectWriter":
         """A file that becomes the object when it is closed, for code that blocks."""
@@ -182,7 +188,8 @@ class ObjectReader(io.RawIOBase):
         length = left if size < 0 else min(size, left)
         if length == 0:
             return b""
-        piece = obstore.get_range(self._store, self._key, start=self._position, length=length)
+        with in_our_words(self._key):
+            piece = obstore.get_range(self._store, self._key, start=self._position, length=length)
         self._position += len(piece)
         return piece.to_bytes()
 
@@ -222,7 +229,7 @@ class ObjectWriter(io.RawIOBase):
     """Writes an object in order; nothing of it is seen before `close`."""
 
     def __init__(self, store: ObjectStore, key: str) -> None:
-        self._sink = obstore.open_writer(store, key, buffer_size=PIECE_BYTES, max_concurrency=2)
+        self._sink = obstore.open_writer(store, key, buffer_size=PART_BYTES, max_concurrency=2)
         self._digest = _DigestBeside()
         self._size = 0
 
@@ -238,7 +245,8 @@ class ObjectWriter(io.RawIOBase):
         """Add to the end."""
         data = bytes(piece)
         self._digest.update(data)
-        self._sink.write(data)
+        with writing_in_our_words():
+            self._sink.write(data)
         self._size += len(data)
         return len(data)
 
@@ -247,7 +255,8 @@ class ObjectWriter(io.RawIOBase):
         if not self.closed:
             super().close()
             self._digest.finish()
-            self._sink.close()
+            with writing_in_our_words():
+                self._sink.close()
 
     def abandon(self) -> None:
         """Forget what was written: half a file must never become the object."""

@@ -13,7 +13,8 @@ import structlog
 
 from shared.catalog.verdict import Contents, EnvironmentRef
 from shared.settings import Settings
-from shared.storage.store import ObjectMissing, Storage
+from shared.storage.errors import ObjectMissing
+from shared.storage.store import Storage
 from workers.environments.build import Builder
 from workers.environments.errors import EnvironmentUnavailable
 from workers.environments.folder import EnvironmentFolder, HeldEnvironment
