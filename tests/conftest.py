@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.order",
     "tests.fixtures.servers",
     "tests.fixtures.object_store",
+    "tests.fixtures.other_host",
     "tests.fixtures.own_redis",
     "tests.fixtures.platform",
     "tests.fixtures.api",

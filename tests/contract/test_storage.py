@@ -249,8 +249,9 @@ async def test_a_reader_seeks_and_reads_as_files_do(storage: Storage, tmp_path: 
     def steps(file) -> list[object]:
         return [
             file.readable(), file.seekable(), file.read(3), file.tell(), file.seek(-5, os.SEEK_END),
-            file.read(), file.read(4), file.seek(PIECE_BYTES - 2), file.read(6), file.seek(2, os.SEEK_CUR), file.read(1),
-            file.seek(len(BIG) + 10), file.read(1), file.seek(0), hashlib.sha256(file.read()).hexdigest(),
+            file.read(), file.read(4), file.seek(PIECE_BYTES - 2), file.read(6), file.seek(2, os.SEEK_CUR),
+            file.read(1), file.seek(len(BIG) + 10), file.read(1), file.seek(0),
+            hashlib.sha256(file.read()).hexdigest(),
         ]  # fmt: skip
 
     def steps_of(opened) -> list[object]:
