@@ -1,6 +1,6 @@
-"""Which IP addresses events may be sent to. Rules without I/O.
+"""Which IP addresses the platform connects to for its callers. Rules without I/O.
 
-A caller chooses the URL and the platform sends from inside the operator's network, so that anything
+A caller chooses the URL and the platform connects from inside the operator's network, so that anything
 but a public unicast address would let callers reach what only the operator's machines should reach.
 """
 
@@ -45,7 +45,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def may_connect(address: IPv4Address | IPv6Address, *, allow_private: bool) -> bool:
-    """Whether an event may be sent to `address`; with `allow_private` also to those inside."""
+    """Whether a caller's URL may lead to `address`; with `allow_private` also to those inside."""
     address = _unwrapped(address)
     if isinstance(address, IPv4Address):
         private, never = (any(address in network for network in group) for group in (_PRIVATE_4, _NEVER_4))

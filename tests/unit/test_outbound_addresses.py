@@ -3,7 +3,7 @@ from ipaddress import IPv4Address, IPv6Address
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.webhooks.addresses import may_connect
+from shared.outbound.addresses import may_connect
 
 MAPPED = bytes.fromhex("00000000000000000000ffff")  # ::ffff:0:0/96
 NAT64 = bytes.fromhex("0064ff9b0000000000000000")  # 64:ff9b::/96
