@@ -26,6 +26,7 @@ from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
+from shared.jobs.input_buckets import check_places
 from shared.settings import MIB, Settings
 
 JSON_MAX_BYTES = MIB  # of a body, where the route says nothing else
@@ -48,6 +49,7 @@ RESOURCES = (
 
 def create_app(settings: Settings) -> Litestar:
     """The application. It opens nothing before its lifespan begins."""
+    check_places(settings)
     tokens = AccessTokens(settings.secret_key, ttl_s=settings.access_token_ttl_s)
     app = Litestar(
         route_handlers=[

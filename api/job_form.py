@@ -10,9 +10,12 @@ import msgspec
 from litestar import Request
 from litestar.openapi.spec import Operation
 
-from api.multipart_stream import FilePart, stored_form
+from api.multipart_stream import FilePart, Form, stored_form
 from api.request_bodies_described import binary, form_body, text
+from api.urlencoded_form import is_urlencoded, urlencoded_fields
+from shared.errors import FieldError, InvalidInput
 from shared.ids import new_id
+from shared.jobs.input_address import InputAddress
 from shared.jobs.job import input_key
 from shared.jobs.options import JobForm
 from shared.jobs.submission import InputFile
@@ -21,26 +24,50 @@ from shared.storage.store import Storage
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A file in storage, and what shall be done with it."""
+    """A file in storage, or where one lies elsewhere, and what shall be done with it."""
 
     job_id: UUID
     form: JobForm
-    file: InputFile
+    file: InputFile | InputAddress
 
 
 @asynccontextmanager
 async def submitted_form(
     request: Request[Any, Any, Any], storage: Storage, settings: Settings
 ) -> AsyncIterator[Submission]:
-    """The submission that a multipart form holds."""
+    """The submission that a form holds: multipart, or of fields alone."""
     job_id = new_id()
-    part = FilePart(name="file", key=input_key(job_id), max_bytes=settings.job_max_bytes)
-    async with stored_form(request, storage, files=[part], fields=JobForm.__struct_fields__) as form:
-        stored = form.files["file"]
-        file = InputFile(
-            key=stored.key, name=stored.file_name, size_bytes=stored.size_bytes, digest=stored.digest
+    fields = (*JobForm.__struct_fields__, "url")
+    if is_urlencoded(request):
+        yield _submission(job_id, Form(await urlencoded_fields(request, fields=fields), {}))
+        return
+    part = FilePart(name="file", key=input_key(job_id), max_bytes=settings.job_max_bytes, required=False)
+    async with stored_form(request, storage, files=[part], fields=fields) as form:
+        yield _submission(job_id, form)
+
+
+def _submission(job_id: UUID, form: Form) -> Submission:
+    return Submission(job_id=job_id, form=form.fields_as(JobForm), file=_input(form))
+
+
+def _input(form: Form) -> InputFile | InputAddress:
+    """Whichever of the two was sent."""
+    url, stored = form.fields.get("url", ""), form.files.get("file")
+    if stored is None and not url:
+        raise InvalidInput(
+            "the file 'file' is missing or empty, and there is no 'url' of one",
+            [FieldError(message="a file is needed here, or a URL in `url`", pointer="/file")],
         )
-        yield Submission(job_id=job_id, form=form.fields_as(JobForm), file=file)
+    if stored is None:
+        return InputAddress(url)
+    if url:
+        raise InvalidInput(
+            "the form holds a 'file' and a 'url': a job has one input",
+            [FieldError(message="leave it out where a file is sent", pointer="/url")],
+        )
+    return InputFile(
+        key=stored.key, name=stored.file_name, size_bytes=stored.size_bytes, digest=stored.digest
+    )
 
 
 @dataclass
@@ -50,6 +77,10 @@ class SubmissionForm(Operation):
     def __post_init__(self) -> None:
         parts = {
             "file": binary("The rows: Parquet, Arrow, CSV with a header, or JSON Lines; text also gzipped."),
+            "url": text(
+                "Where they lie instead, `https://…` or `s3://bucket/key`: they are fetched from there.",
+                example="https://example.com/flowers.parquet",
+            ),
             "model": text("Id or name of the model.", example="iris_classifier"),
             "version": text("Number of the version; the one that serves if left out.", example="3"),
             "format": text(
@@ -80,4 +111,4 @@ class SubmissionForm(Operation):
             ),
             "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
         }
-        self.request_body = form_body(parts, required=["file", "model"])
+        self.request_body = form_body(parts, required=["model"])

@@ -122,6 +122,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: Seconds = 15.0  # a chunk whose lease is older has lost its worker
     chunk_attempts: Count = 3
     resend_after_s: Seconds = 20.0  # a message unanswered this long is sent again
+    allow_private_inputs: bool = False  # inputs by URL from loopback and private addresses
+    input_buckets: str = ""  # s3://bucket/prefix, comma between; {tenant_id} stands for each tenant's own
+    fetch_timeout_s: Seconds = 4 * 3600.0  # of one such input in all
+    fetch_silence_s: Seconds = 30.0  # of its server, before the transfer counts as broken off
     max_event_streams: Count = 32  # by which one tenant follows jobs at one API process
 
     # Webhooks

@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.serving",
     "tests.fixtures.jobs",
     "tests.fixtures.webhooks",
+    "tests.fixtures.file_server",
 ]
 
 

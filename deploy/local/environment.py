@@ -10,10 +10,12 @@ import msgspec
 from deploy.local.command import basic_environment
 from shared.settings import Settings
 
-# Somebody tries the platform on their own machine: lines to read, webhooks to own programs, a quick end.
+# Somebody tries the platform on their own machine: lines to read, webhooks to own programs and inputs
+# from them, a quick end.
 DEVELOPMENT = {
     "ENVIRONMENT": "development",
     "ALLOW_PRIVATE_WEBHOOKS": "true",
+    "ALLOW_PRIVATE_INPUTS": "true",
     "LOG_FORMAT": "console",
     "DRAIN_S": "0",
     "SANDBOX": "warn",  # Macs have none; where there is one, it holds all the same

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.errors import CallerError, Conflict, InvalidInput, NotFound
+from shared.errors import CallerError, Conflict, InvalidInput, NotFound, TransientError
 
 
 class JobNotFound(NotFound):
@@ -50,6 +50,33 @@ class UnreadableInput(CallerError):
     def __init__(self, message: str, *, row: int | None = None, column: str | None = None) -> None:
         self.row, self.column = row, column
         super().__init__(message)
+
+
+class InputRefused(CallerError):
+    """The server that a job's input lies at does not give it out. Found by a worker; the job says so."""
+
+    code = "input_refused"
+
+
+class InputTooLarge(CallerError):
+    """What lies at the address is larger than an input may be. Likewise."""
+
+    code = "input_too_large"
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"the file has more than the {max_bytes} bytes that are allowed")
+
+
+class InputChanged(CallerError):
+    """The file was replaced while it was fetched: half of each is no input. Likewise."""
+
+    code = "input_changed"
+
+
+class InputUnreachable(TransientError):
+    """The server does not answer, or breaks off. Likewise, after as many attempts as chunks have."""
+
+    code = "input_unreachable"
 
 
 class ColumnsDoNotFit(UnreadableInput):

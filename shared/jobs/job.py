@@ -132,6 +132,11 @@ def input_key(job_id: UUID) -> str:
     return f"jobs/{job_id}/input"
 
 
+def fetched_key(job_id: UUID, *, fence: int) -> str:
+    """Where an input that lay elsewhere lies, as one worker fetched it."""
+    return f"jobs/{job_id}/input.{fence}"
+
+
 def text_key(job_id: UUID, *, fence: int) -> str:
     """Where the input's text lies, as one worker unpacked it."""
     return f"jobs/{job_id}/text.{fence}"

@@ -89,12 +89,19 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidOption: jobs do not write it.
         """
+        self.check_output()
+        return self.output_format or output_like(input_format)
+
+    def check_output(self) -> None:
+        """Refuse an output format that jobs do not write.
+
+        Raises:
+            InvalidOption: it is one.
+        """
         if self.output_format is FileFormat.ARROW:
             raise _refused(
                 "output_format", "is `parquet`, `csv` or `jsonl`: jobs read Arrow, and write Parquet"
             )
-        same = FileFormat.PARQUET if input_format is FileFormat.ARROW else input_format
-        return self.output_format or same
 
     def labels(self) -> dict[str, Any]:
         """The caller's metadata.
@@ -105,6 +112,11 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         if len(self.metadata.encode()) > METADATA_MAX_BYTES:
             raise _refused("metadata", f"may have {METADATA_MAX_BYTES} bytes at most")
         return _json(self.metadata, dict[str, Any], option="metadata")
+
+
+def output_like(input_format: FileFormat) -> FileFormat:
+    """The format of an output where none is asked for."""
+    return FileFormat.PARQUET if input_format is FileFormat.ARROW else input_format
 
 
 def _names(text: str, *, option: str) -> list[str]:

@@ -10,6 +10,7 @@ from shared.catalog.model_settings import ModelSettings
 from shared.catalog.service import signature_of, verdict_of
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.verdict import EnvironmentRef, Signature
+from shared.jobs.input_address import InputAddress, RemoteInput
 from shared.jobs.job import FileFormat, OnError
 from shared.jobs.tables import JobRow
 from shared.jobs.text_encoding import TextEncoding
@@ -19,6 +20,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A job as its workers see it.
 
     Attributes:
+        remote: where the input has still to be fetched from; until then nobody knows the formats, and what
+            stands for them means nothing. None: it lies in storage.
         input_encoding: of text; None: it is no text.
         text_key: what the input was unpacked to; None: it is read as it is, or not planned yet.
         output_columns: input columns to carry into the output; None: all.
@@ -41,6 +44,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     on_error: OnError = OnError.FAIL
     input_encoding: TextEncoding | None = None
     text_key: str | None = None
+    remote: RemoteInput | None = None
 
     @property
     def rows_key(self) -> str:
@@ -61,10 +65,10 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
     version, settings = row
     return Order(
         job_id=job.id,
-        input_key=job.input_key,
-        input_format=FileFormat(job.input_format),
-        output_format=FileFormat(job.output_format),
-        input_encoding=None if job.input_encoding is None else TextEncoding(job.input_encoding),
+        input_key=job.input_key or "",
+        input_format=_format(job.input_format) or FileFormat.CSV,
+        output_format=_format(job.output_format) or FileFormat.CSV,
+        input_encoding=_encoding(job),
         text_key=job.text_key,
         output_columns=job.output_columns,
         version_id=version.id,
@@ -74,4 +78,26 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
         tells_progress=job.tells_progress,
         refuse_extra=ModelSettings.from_stored(settings).refuse_extra,
         on_error=OnError(job.on_error),
+        remote=_remote(job),
     )
+
+
+def _remote(job: JobRow) -> RemoteInput | None:
+    if job.input_key is not None or job.input_url is None:
+        return None
+    return RemoteInput(
+        address=InputAddress(job.input_url),
+        tenant_id=job.tenant_id,
+        file_name=job.input_file_name,
+        format=_format(job.input_format),
+        encoding=_encoding(job),
+        output_format=_format(job.output_format),
+    )
+
+
+def _format(name: str | None) -> FileFormat | None:
+    return None if name is None else FileFormat(name)
+
+
+def _encoding(job: JobRow) -> TextEncoding | None:
+    return None if job.input_encoding is None else TextEncoding(job.input_encoding)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.database.now import database_now
 from shared.jobs.claims import ChunkClaim, Claim, StepClaim, holds_chunk, lock_job
 from shared.jobs.ending import end_job
+from shared.jobs.fetched_input import FetchedInput
 from shared.jobs.hints import Hint
 from shared.jobs.job import (
     ENDED,
@@ -43,17 +44,25 @@ class ErrorsPart(msgspec.Struct, frozen=True):
 
 
 async def record_plan(
-    session: AsyncSession, claim: StepClaim, chunks: Sequence[PlannedChunk], *, text_key: str | None = None
+    session: AsyncSession,
+    claim: StepClaim,
+    chunks: Sequence[PlannedChunk],
+    *,
+    text_key: str | None = None,
+    fetched: FetchedInput | None = None,
 ) -> list[Hint] | None:
     """Queue the chunks. A job without any rows goes on to its end at once.
 
     Args:
         text_key: what the chunks are cut from, if not the input itself.
+        fetched: the input, if it had to be fetched for that.
     """
     job = await _held_job(session, claim)
     if job is None:
         return None
     job.text_key = text_key
+    if fetched is not None:
+        fetched.describe(job)
     now = await database_now(session)
     counts = [chunk.rows for chunk in chunks if chunk.rows is not None]
     job.rows_total = sum(counts) if len(counts) == len(chunks) else None

@@ -26,7 +26,7 @@ def result_of(job: JobRow) -> Result:
     """
     if job.status not in ENDED:
         raise ResultNotReady(f"the job is {job.status}: its result is there once it has succeeded")
-    if job.result_key is None or job.result_size_bytes is None or job.result_digest is None:
+    if not (job.result_key and job.result_digest and job.output_format) or job.result_size_bytes is None:
         raise NoResult(why_no_result(job))
     return Result(
         key=job.result_key,

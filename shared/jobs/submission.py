@@ -1,5 +1,6 @@
 """Taking jobs on."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
 from shared.jobs.hints import send_hints
+from shared.jobs.input_address import InputAddress
 from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
 from shared.jobs.job import JobStatus
 from shared.jobs.lookup import progress_of
@@ -38,25 +40,25 @@ class JobSubmissions:
         self._settings, self._database = settings, database
         self._storage, self._messenger = storage, messenger
 
-    async def submit(self, tenant_id: UUID, job_id: UUID, form: JobForm, file: InputFile) -> JobView:
-        """Take a job on for a file that lies in storage.
+    async def submit(
+        self, tenant_id: UUID, job_id: UUID, form: JobForm, file: InputFile | InputAddress
+    ) -> JobView:
+        """Take a job on for a file that lies in storage, or at an address that a worker will fetch it from.
 
         Raises:
-            InvalidOption, CallbackUrlRefused: an option does not fit.
+            InvalidOption, CallbackUrlRefused, InputUrlRefused: an option does not fit.
             UnsupportedFormat: the file is of no format that is read here.
             ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
         """
         if form.callback_url is not None:
             check_callback_url(form.callback_url, self._settings)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
-        found = await self._recognise(file, form)
+        source = await self._source(tenant_id, form, file)
         async with self._database.transaction() as session:
             version = await serving_version(session, tenant_id, form.model, form.version)
-            job = _new_job(form, file, version=version)
+            job = _new_job(form, source, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
             job.tells_progress, job.on_error = tells_progress, form.on_error
-            job.input_format, job.output_format = found.format, form.output(found.format)
-            job.input_encoding = found.encoding
             session.add(job)
             await session.flush()
             progress = await progress_of(session, [job])
@@ -64,22 +66,49 @@ class JobSubmissions:
         await send_hints(self._messenger, [(PLAN_JOB, (job_id,))])
         return view
 
+    async def _source(
+        self, tenant_id: UUID, form: JobForm, file: InputFile | InputAddress
+    ) -> dict[str, str | int | None]:
+        """What the job's row says of its input, and of the format that follows from it."""
+        if isinstance(file, InputAddress):
+            file.check(self._settings, tenant_id=tenant_id)
+            form.check_output()
+            return _remote_source(form, file)
+        found = await self._recognise(file, form)
+        return {
+            "input_file_name": file.name,
+            "input_key": file.key,
+            "input_size_bytes": file.size_bytes,
+            "input_digest": file.digest,
+            "input_format": found.format,
+            "input_encoding": found.encoding,
+            "output_format": form.output(found.format),
+        }
+
     async def _recognise(self, file: InputFile, form: JobForm) -> Recognised:
         end = min(SNIFFED_BYTES, file.size_bytes)
         head = b"".join([piece async for piece in self._storage.read(file.key, end=end)])
         return recognise(head, file.name, format_=form.format, encoding=form.encoding)
 
 
-def _new_job(form: JobForm, file: InputFile, *, version: ServingVersion) -> JobRow:
+def _remote_source(form: JobForm, address: InputAddress) -> dict[str, str | int | None]:
+    """Formats and encoding as far as the form says them; the worker that fetches the file finds the rest."""
+    return {
+        "input_file_name": address.file_name,
+        "input_url": address.url,
+        "input_format": form.format,
+        "input_encoding": form.encoding,
+        "output_format": form.output_format,
+    }
+
+
+def _new_job(form: JobForm, source: Mapping[str, str | int | None], *, version: ServingVersion) -> JobRow:
     return JobRow(
+        **source,
         model_id=version.model_id,
         version_id=version.version_id,
         model_name=version.model_name,
         version_number=version.number,
-        input_file_name=file.name,
-        input_key=file.key,
-        input_size_bytes=file.size_bytes,
-        input_digest=file.digest,
         callback_url=form.callback_url,
         status=JobStatus.VALIDATING,
     )

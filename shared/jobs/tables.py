@@ -34,13 +34,14 @@ class JobRow(Identified, Base):
     version_number: Mapped[int]
 
     input_file_name: Mapped[str]
-    input_key: Mapped[str]
-    input_format: Mapped[str]  # shared.jobs.job.FileFormat
-    input_size_bytes: Mapped[int] = mapped_column(BigInteger)
+    input_url: Mapped[str | None]  # where it lies; once it is fetched, without what may be secret
+    input_key: Mapped[str | None]  # None until it is fetched, as are its size and digest
+    input_format: Mapped[str | None]  # shared.jobs.job.FileFormat; until then what was said of it, if so
+    input_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     input_encoding: Mapped[str | None]  # shared.jobs.text_encoding.TextEncoding; None: no text
-    input_digest: Mapped[str]  # SHA-256, hexadecimal
+    input_digest: Mapped[str | None]  # SHA-256, hexadecimal
     text_key: Mapped[str | None]  # what the input was unpacked to; None: it is read as it is
-    output_format: Mapped[str]
+    output_format: Mapped[str | None]  # likewise
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
     on_error: Mapped[str] = mapped_column(server_default="fail")  # shared.jobs.job.OnError
     callback_url: Mapped[str | None]

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.jobs.input_address import InputAddress
 from shared.jobs.job import FileFormat, JobError, JobStatus, OnError
 from shared.jobs.options import ENDS, PROGRESS
 from shared.jobs.progress import Progress, estimated_end_at, rows_per_second
@@ -20,19 +21,23 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
 
 
-class JobInput(msgspec.Struct, frozen=True, kw_only=True):
-    """The file that was sent. Digest: SHA-256, hexadecimal."""
+class JobInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The file that was sent, or where it lies; what is not known before it is fetched is null.
+
+    Digest: SHA-256, hexadecimal.
+    """
 
     file_name: str
-    format: FileFormat
-    size_bytes: int
-    sha256: str
+    format: FileFormat | None
+    size_bytes: int | None
+    sha256: str | None
+    url: str | None = None  # without what may be secret
 
 
 class JobOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """The file that comes of it; size and digest are null before the end."""
+    """The file that comes of it; size and digest are null before the end, the format until it is known."""
 
-    format: FileFormat
+    format: FileFormat | None
     include: Literal["all", "none"] | list[str]
     size_bytes: int | None
     sha256: str | None
@@ -106,15 +111,16 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
 def _input(job: JobRow) -> JobInput:
     return JobInput(
         file_name=job.input_file_name,
-        format=FileFormat(job.input_format),
+        format=FileFormat(job.input_format) if job.input_format else None,
         size_bytes=job.input_size_bytes,
         sha256=job.input_digest,
+        url=InputAddress(job.input_url).shown() if job.input_url else None,
     )
 
 
 def _output(job: JobRow) -> JobOutput:
     return JobOutput(
-        format=FileFormat(job.output_format),
+        format=FileFormat(job.output_format) if job.output_format else None,
         include="all" if job.output_columns is None else job.output_columns or "none",
         size_bytes=job.result_size_bytes,
         sha256=job.result_digest,

@@ -5,6 +5,7 @@ Keys, and who writes them:
     artifacts/{version_id}             an uploaded model        api
     samples/{version_id}               its example rows         api
     jobs/{job_id}/input                a job's file             api
+    jobs/{job_id}/input.{fence}        likewise, fetched from elsewhere: batch worker
     jobs/{job_id}/text.{fence}     its text, if it came compressed or not in UTF-8: batch worker; goes
                                        when the job ends
     jobs/{job_id}/parts/{index}.{fence}  a chunk's output       batch worker; a part without its row in

@@ -139,6 +139,26 @@ def test_rows_that_cannot_be_predicted_are_told_as_the_page_says(reader):
     assert (told["row"], told["column"], told["code"]) == (1, "sepal_width", "unreadable_input")
 
 
+def test_a_file_that_lies_elsewhere_is_predicted_as_the_page_says(reader, free_port):
+    token = login(reader, "elsewhere@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    submit, ask = blocks("docs/how-to/predict-a-file-elsewhere.md", "bash")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", str(free_port), "--bind", "127.0.0.1"],
+        cwd=reader.folder,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        job = job_of(reader, token, submit.replace(":9000", f":{free_port}"), ask)
+    finally:
+        server.kill()
+        server.communicate()
+
+    shown = json.loads(reader.types(ask, TOKEN=token, JOB=job))
+    assert (shown["rows"]["done"], shown["input"]["format"]) == (2, "csv")
+
+
 def job_of(reader, token: str, submit: str, ask: str) -> str:
     """A job that was submitted and has succeeded."""
     job = json.loads(reader.types(submit, TOKEN=token))["id"]

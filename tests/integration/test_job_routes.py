@@ -16,6 +16,7 @@ from httpx import AsyncClient, Response
 
 from shared.settings import Settings
 from tests.fixtures.api import REJECTED, Account, Judge, Upload
+from tests.fixtures.file_server import FileServer
 from tests.fixtures.models import OpenModel
 from workers.jobs.context import JobContext
 from workers.jobs.finish import finish_job
@@ -296,3 +297,63 @@ async def test_another_tenants_job_is_not_there(user: Client, client: AsyncClien
     assert (await other.get("")).json()["items"] == []
     assert (await user.get(f"/{uuid4()}")).json()["code"] == "job_not_found"
     assert (await user.get("/no-id")).status_code == 404
+
+
+@pytest.mark.usefixtures("iris")
+@pytest.mark.parametrize("is_multipart", [True, False])
+async def test_a_job_may_name_where_its_file_lies(
+    client: AsyncClient, account: Account, file_server: FileServer, *, is_multipart: bool
+):
+    url = file_server.put("/flowers.csv", CSV)
+    fields = {"model": "iris", "url": f"{url}?sig=hunter2"}
+    body = (
+        {"files": {name: (None, value) for name, value in fields.items()}}
+        if is_multipart
+        else {"data": fields}
+    )
+
+    answer = await client.post("/api/v1/jobs", headers=account.headers, **body)
+
+    assert answer.status_code == 202
+    assert answer.json()["input"] == {
+        "file_name": "flowers.csv",
+        "format": None,
+        "size_bytes": None,
+        "sha256": None,
+        "url": url,
+    }
+    assert "hunter2" not in answer.text
+    assert file_server.asked == []  # that is the worker's
+
+
+@pytest.mark.usefixtures("iris")
+async def test_a_job_has_one_input(user: Client, settings: Settings):
+    answer = await user.submit(url="https://example.com/rows.csv")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/url"
+    assert stored_files(settings) == set()
+
+
+@pytest.mark.usefixtures("iris")
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"model": "iris"}, 422, "invalid_input"),
+        ({"model": "iris", "url": "s3://elsewhere/rows.csv"}, 422, "input_url_refused"),
+        ({"model": "iris", "url": "https://me:hunter2@224.0.0.1/?sig=hunter2"}, 422, "input_url_refused"),
+        ({"model": "iris", "url": "https://example.com/a", "output_format": "arrow"}, 422, "invalid_option"),
+        ({"model": "none", "url": "https://example.com/a"}, 404, "model_not_found"),
+        ({"url": "https://example.com/a"}, 422, "invalid_input"),
+        ({"model": "iris", "file": "rows.csv"}, 400, "malformed_request"),
+        ({"model": ["iris", "iris"], "url": "https://example.com/a"}, 400, "malformed_request"),
+        ({"model": "iris", "url": "x" * 2_000_000}, 413, "too_large"),
+    ],
+)
+async def test_a_form_of_fields_that_does_not_fit_is_refused(
+    client: AsyncClient, account: Account, *, fields: dict[str, Any], status: int, code: str
+):
+    answer = await client.post("/api/v1/jobs", headers=account.headers, data=fields)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert "hunter2" not in answer.text

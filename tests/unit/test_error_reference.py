@@ -13,7 +13,7 @@ from shared.errors import OperatorError, PlatformError
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/errors.md").read_text()
 ABSTRACT = {"caller_error", "transient_error", "platform_error"}  # only their branches are raised
-INSIDE = {"address_refused", "request_withdrawn"}  # told in a delivery's attempts; told to nobody who is left
+INSIDE = {"request_withdrawn"}  # told to nobody who is left
 
 
 def errors_of(*packages) -> Iterator[type[PlatformError]]:

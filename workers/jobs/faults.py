@@ -4,7 +4,7 @@ import msgspec
 import structlog
 
 from shared.errors import CallerError
-from shared.jobs.errors import UnreadableInput
+from shared.jobs.errors import InputUnreachable, UnreadableInput
 from shared.jobs.job import JobError
 from workers.hosting.errors import HostDied, HostTimedOut
 
@@ -53,7 +53,7 @@ def job_error(error: Exception, *, chunk: int | None = None) -> JobError:
         case HostDied() | HostTimedOut():
             code, message = _lost_host(error)
             return JobError(code=code, message=message, chunk=chunk)
-        case CallerError():
+        case CallerError() | InputUnreachable():
             return JobError(code=error.code, message=str(error), chunk=chunk)
     log.error("job_trouble", exc_info=error)
     return JobError(code="internal_error", message="the platform has a problem; it was logged", chunk=chunk)

@@ -8,29 +8,37 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.claims import StepClaim, claim_step
 from shared.jobs.errors import UnreadableInput
+from shared.jobs.fetched_input import FetchedInput
 from shared.jobs.hints import Hint
-from shared.jobs.job import ByteRange, JobStatus, PlannedChunk, text_key
+from shared.jobs.job import ByteRange, JobStatus, PlannedChunk, fetched_key, text_key
 from shared.jobs.order import Order
 from shared.jobs.outcomes import record_plan
 from workers.jobs.attempt import attempt
 from workers.jobs.context import JobContext
+from workers.jobs.fetching import fetch_input
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import open_input, plan_chunks
 from workers.jobs.unpacking import NotText, must_unpack, unpack_text
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job's input is cut. Text key: what it is cut from, if not the input itself."""
+    """How a job's input is cut.
+
+    Attributes:
+        text_key: what it is cut from, if not the input itself.
+        fetched: the input, if it lay elsewhere.
+    """
 
     chunks: list[PlannedChunk]
     text_key: str | None
+    fetched: FetchedInput | None
 
 
 async def plan_job(context: JobContext, job_id: UUID) -> None:
-    """Check the columns and cut the input into chunks.
+    """Fetch the input if it lies elsewhere, check the columns, and cut it into chunks.
 
     Safe to repeat: only a job that is still `validating` can be claimed, by one worker at a time, and the
-    text counts that the newest claim unpacked.
+    copy and the text count that the newest claim fetched and unpacked.
     """
     async with context.database.transaction() as session:
         claim = await claim_step(session, job_id, JobStatus.VALIDATING, settings=context.settings)
@@ -38,21 +46,38 @@ async def plan_job(context: JobContext, job_id: UUID) -> None:
         return
 
     async def work(sign: StopSign) -> Plan:
-        return await context.in_thread(_plan, context, claim, sign)
+        fetched = await fetch_input(context.settings, context.storage, claim, sign=sign)
+        ready = claim if fetched is None else _with_input(claim, fetched)
+        plan = await context.in_thread(_plan, context, ready, sign)
+        return msgspec.structs.replace(plan, fetched=fetched)
 
     async def record(session: AsyncSession, plan: Plan) -> list[Hint] | None:
-        return await record_plan(session, claim, plan.chunks, text_key=plan.text_key)
+        return await record_plan(session, claim, plan.chunks, text_key=plan.text_key, fetched=plan.fetched)
 
     if not await attempt(context, claim, work, record=record):
         # Written or not, it is nobody's.
         await context.storage.delete(text_key(job_id, fence=claim.fence))
+        if claim.order.remote is not None:
+            await context.storage.delete(fetched_key(job_id, fence=claim.fence))
+
+
+def _with_input(claim: StepClaim, fetched: FetchedInput) -> StepClaim:
+    order = msgspec.structs.replace(
+        claim.order,
+        remote=None,
+        input_key=fetched.key,
+        input_format=fetched.format,
+        input_encoding=fetched.encoding,
+        output_format=fetched.output_format,
+    )
+    return msgspec.structs.replace(claim, order=order)
 
 
 def _plan(context: JobContext, claim: StepClaim, sign: StopSign) -> Plan:
     order = _unpacked(context, claim, sign)
     with context.open(order.rows_key, sign) as file:
         chunks = plan_chunks(open_input(file, order), chunk_bytes=context.settings.chunk_bytes)
-    return Plan(chunks=chunks, text_key=order.text_key)
+    return Plan(chunks=chunks, text_key=order.text_key, fetched=None)
 
 
 def _unpacked(context: JobContext, claim: StepClaim, sign: StopSign) -> Order:
