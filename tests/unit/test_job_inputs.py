@@ -99,6 +99,30 @@ def test_a_csv_file_in_utf_8_with_a_broken_byte_names_the_row():
     assert refused.value.row == 1
 
 
+@pytest.mark.parametrize("record", ["Rome\rOslo,2", "Rome,2\rOslo,3"])
+def test_a_carriage_return_alone_is_named_with_its_row(record: str):
+    job_input = csv_input(f"city,age\nParis,1\n{record}\n", {"city": Datatype.BYTES, "age": Datatype.INT64})
+
+    with pytest.raises(UnreadableInput, match=r"carriage return \(CR\) stands alone") as refused:
+        rows_of(job_input)
+
+    assert refused.value.row == 1
+
+
+def test_a_csv_header_of_the_old_macintosh_is_told_apart():
+    with pytest.raises(UnreadableInput, match="lines end with LF or CRLF"):
+        csv_input("city,age\rParis,1\rRome,2\r", {"age": Datatype.INT64})
+
+
+def test_a_value_may_be_longer_than_pythons_own_reader_takes():
+    content = f"age,city\n1,{'x' * 200_000}\n2,Paris,3\n"
+
+    with pytest.raises(UnreadableInput, match="3 fields where the header has 2") as refused:
+        rows_of(csv_input(content, {"age": Datatype.INT64}))
+
+    assert refused.value.row == 1
+
+
 def test_batches_are_no_larger_than_asked_and_lines_go_with_their_rows():
     content = "a;b\r\n" + "".join(f'{at};"x;\ny{at}"\r\n' for at in range(10))
     job_input = csv_input(content, {"a": Datatype.FP64}, output_columns=None)

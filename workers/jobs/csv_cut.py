@@ -6,10 +6,9 @@ from typing import BinaryIO
 
 from shared.jobs.errors import UnreadableInput
 from shared.jobs.job import ByteRange
-from workers.jobs.csv_text import record_ends
+from workers.jobs.csv_text import MAX_RECORD_BYTES, record_ends
 
 _SCAN_BYTES = 8 * 1024 * 1024
-_MAX_RECORD_BYTES = 64 * 1024 * 1024
 
 
 def cut_records(file: BinaryIO, *, start: int, end: int, chunk_bytes: int) -> list[ByteRange]:
@@ -37,8 +36,8 @@ def whole_records(file: BinaryIO, chunk: ByteRange, *, block_bytes: int) -> Iter
         block = rest + piece
         end = len(block) if left == 0 else _last_end(block)
         rest = block[end:]
-        if len(rest) > _MAX_RECORD_BYTES:
-            raise UnreadableInput(f"a record of the CSV file is longer than {_MAX_RECORD_BYTES} bytes")
+        if len(rest) > MAX_RECORD_BYTES:
+            raise UnreadableInput(f"a record of the CSV file is longer than {MAX_RECORD_BYTES} bytes")
         if end:
             yield block[:end]
 

@@ -7,12 +7,15 @@ from typing import BinaryIO
 import msgspec
 
 from shared.jobs.errors import UnreadableInput
-from workers.jobs.csv_text import record_ends
+from workers.jobs.csv_text import MAX_RECORD_BYTES, record_ends
 
 DELIMITERS = ",;\t|"
 
 _HEADER_STEP_BYTES = 64 * 1024
 _HEADER_MAX_BYTES = 4 * 1024 * 1024
+# Records are bounded where they are cut; Python's own bound would refuse what Arrow reads. It counts for the
+# whole process, in which nothing else reads CSV with Python.
+csv.field_size_limit(MAX_RECORD_BYTES)
 
 
 class CsvDialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +43,23 @@ def read_dialect(file: BinaryIO) -> CsvDialect:
     header = line.removeprefix(BOM_UTF8).rstrip(b"\r\n")
     text = _decoded(header)
     delimiter = _most_frequent(text)
-    names = next(csv.reader([text], delimiter=delimiter), [])
+    names = fields_of(text, delimiter)
     _check_names(names)
     return CsvDialect(delimiter=delimiter, header=header, names=names, start=len(line))
+
+
+def fields_of(record: str, delimiter: str) -> list[str]:
+    """The fields of one record.
+
+    Raises:
+        UnreadableInput: there is a line end in it that is none here.
+    """
+    try:
+        return next(csv.reader([record], delimiter=delimiter), [])
+    except csv.Error:
+        raise UnreadableInput(
+            "a carriage return (CR) stands alone and outside quotes: lines end with LF or CRLF"
+        ) from None
 
 
 def _first_record(file: BinaryIO) -> bytes:

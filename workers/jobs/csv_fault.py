@@ -1,6 +1,5 @@
 """What is wrong with records that could not be read, in words, and where it is."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -10,7 +9,7 @@ from shared.catalog.verdict import Datatype
 from shared.jobs.errors import UnreadableInput
 from shared.predictions.arrow_values import parsed
 from shared.predictions.values import COERCE, WORDS
-from workers.jobs.csv_dialect import CsvDialect
+from workers.jobs.csv_dialect import CsvDialect, fields_of
 from workers.jobs.failing_rows import failing_rows
 from workers.jobs.first_failing import first_failing
 
@@ -19,12 +18,15 @@ _DIGITS = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 
 def broken_records(records: pa.Array, dialect: CsvDialect, *, first_row: int) -> Iterator[UnreadableInput]:
-    """The records that are not UTF-8 or have another number of fields than the header."""
+    """The records that are not UTF-8, cannot be told apart or have more or fewer fields than the header."""
     for row, record in enumerate(records.to_pylist(), first_row):
         try:
-            fields = next(csv.reader([record.decode()], delimiter=dialect.delimiter), [])
+            fields = fields_of(record.decode(), dialect.delimiter)
         except UnicodeDecodeError:
             yield UnreadableInput("the record is not text in UTF-8: say in `encoding` what it is", row=row)
+            continue
+        except UnreadableInput as fault:
+            yield UnreadableInput(str(fault), row=row)
             continue
         if len(fields) != len(dialect.names):
             yield UnreadableInput(

@@ -9,6 +9,7 @@ import pyarrow.types as kinds
 from numpy.typing import NDArray
 
 COMMA = ","  # of the output, where the input has no delimiter of its own
+MAX_RECORD_BYTES = 64 * 1024 * 1024
 
 _NEWLINE, _QUOTE = ord("\n"), ord('"')
 _NEEDS_QUOTES = r'[",;\t|\r\n]'  # whatever delimiter a reader may take for one
