@@ -45,3 +45,10 @@ def test_the_bytes_are_those_of_the_protocol():
 def test_damaged_bytes_are_refused(damaged: bytes):
     with pytest.raises(MalformedThrift):
         decode_struct(damaged)
+
+
+def test_a_number_without_an_end_is_malformed_at_once():
+    endless = bytes([0x16]) + b"\xff" * 4_000_000
+
+    with pytest.raises(MalformedThrift, match="no end"):
+        decode_struct(endless)

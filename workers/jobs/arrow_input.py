@@ -185,7 +185,7 @@ def _check_as_parquet(field: pa.Field) -> None:
         if kinds.is_binary_view(field.type):
             raise pa.ArrowNotImplementedError
         pq.write_table(pa.table([pa.nulls(1, field.type)], schema=pa.schema([field])), io.BytesIO())
-    except (pa.ArrowException, NotImplementedError, TypeError):
+    except (pa.ArrowException, NotImplementedError, TypeError, OSError):  # the last of decimals out of bounds
         raise ColumnsDoNotFit(
             f"the column {field.name!r} has the type {field.type}, which a Parquet output cannot hold:"
             " leave it out of `include`",

@@ -73,14 +73,15 @@ def _fed(signature: Signature, names: Sequence[str]) -> list[int]:
     wanted = [column.name for column in signature.inputs]
     if not signature.named and not set(wanted) <= set(names):
         return _fed_in_order(len(wanted), names)
-    missing = [name for name in wanted if name not in set(names)]
+    places = {name: at for at, name in reversed(list(enumerate(names)))}
+    missing = [name for name in wanted if name not in places]
     if missing:
         raise ColumnsDoNotFit(
             f"the file lacks {_listed(missing)}, which the model takes; it has {_listed(list(names))}",
             column=missing[0],
         )
     _refuse_ambiguous(wanted, names)
-    return [names.index(name) for name in wanted]
+    return [places[name] for name in wanted]
 
 
 def _fed_in_order(width: int, names: Sequence[str]) -> list[int]:
@@ -96,12 +97,13 @@ def _fed_in_order(width: int, names: Sequence[str]) -> list[int]:
 def _carried(wanted: Sequence[str] | None, names: Sequence[str]) -> list[int]:
     if wanted is None:
         return list(range(len(names)))
-    missing = [name for name in wanted if name not in set(names)]
+    known, kept = set(names), set(wanted)
+    missing = [name for name in wanted if name not in known]
     if missing:
         raise ColumnsDoNotFit(
             f"`include` names {_listed(missing)}; the file has {_listed(list(names))}", column=missing[0]
         )
-    return [at for at, name in enumerate(names) if name in set(wanted)]
+    return [at for at, name in enumerate(names) if name in kept]
 
 
 def _refuse_ambiguous(wanted: Sequence[str], names: Sequence[str]) -> None:

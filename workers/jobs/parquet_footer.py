@@ -24,6 +24,7 @@ from workers.jobs.thrift_compact import (
 
 MAGIC = b"PAR1"
 _TAIL_BYTES = 8  # length of the footer, magic
+_MAX_FOOTER_BYTES = 32 * 1024 * 1024  # of 250,000 column chunks or so; each costs time and memory here
 
 
 class FileField(IntEnum):
@@ -51,6 +52,7 @@ class GroupField(IntEnum):
 class ChunkField(IntEnum):
     """Fields of ColumnChunk."""
 
+    FILE_PATH = 1
     FILE_OFFSET = 2
     METADATA = 3
 
@@ -74,6 +76,7 @@ class ColumnField(IntEnum):
 class ElementField(IntEnum):
     """Fields of SchemaElement."""
 
+    REPETITION = 3
     NAME = 4
     CHILDREN = 5
 
@@ -95,7 +98,7 @@ def read_footer(file: BinaryIO) -> ThriftStruct:
     """The footer of a Parquet file.
 
     Raises:
-        MalformedThrift: it is no Parquet file, or an encrypted one.
+        MalformedThrift: it is no Parquet file, an encrypted one, or one of too many columns and row groups.
     """
     end = file.seek(0, io.SEEK_END)
     file.seek(max(end - _TAIL_BYTES, 0))
@@ -103,6 +106,10 @@ def read_footer(file: BinaryIO) -> ThriftStruct:
     if tail[4:] != MAGIC:
         raise MalformedThrift("no Parquet file")
     size = int.from_bytes(tail[:4], "little")
+    if size > _MAX_FOOTER_BYTES:
+        raise MalformedThrift(
+            f"its footer has {size} bytes, and may have {_MAX_FOOTER_BYTES}: write fewer, larger row groups"
+        )
     file.seek(max(end - _TAIL_BYTES - size, 0))
     return decode_struct(file.read(size))
 
@@ -128,6 +135,14 @@ def number(fields: ThriftStruct, of: int) -> int:
 def structs(fields: ThriftStruct, of: int) -> list[ThriftStruct]:
     """The elements of a list; none where it is absent."""
     return list(fields[of].value.items) if of in fields else []
+
+
+def first_page(metadata: ThriftStruct) -> int:
+    """Where the column chunk of that ColumnMetaData begins in the file."""
+    # A dictionary comes before the data. Some writers say 0 where there is none.
+    dictionary = number(metadata, ColumnField.DICTIONARY_PAGE)
+    data = number(metadata, ColumnField.DATA_PAGE)
+    return min(dictionary, data) if dictionary else data
 
 
 def changed(fields: ThriftStruct, numbers: Mapping[int, int], *, drop: Collection[int] = ()) -> ThriftStruct:

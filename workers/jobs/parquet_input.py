@@ -21,10 +21,13 @@ from workers.jobs.column_sift import picked, sifted_rows
 from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.outputs import AppendedOutput, Output, StackedOutput
+from workers.jobs.parquet_check import check_footer, damaged
+from workers.jobs.parquet_pages import check_pages, leaves_of
 
 # Read at a time of each column; without it a whole column chunk would be in memory at once. A megabyte
 # read no faster and cost 30 MB more a thread on 30 columns.
 _BUFFER_BYTES = 256 * 1024
+_SHOWN = 300  # characters of what Arrow says
 
 
 class ParquetInput:
@@ -42,6 +45,9 @@ class ParquetInput:
         self._skips = order.on_error is OnError.SKIP
         self._carries = self._as_text or self._skips  # otherwise the join takes them from the file itself
         self._check_types()
+        needed = {*self.columns.fed, *(self.columns.carried if self._carries else ())}
+        self._needed_names = [self.columns.names[at] for at in needed]
+        self._leaves = leaves_of(self._file.schema, self._needed_names)
 
     @property
     def size_bytes(self) -> int:
@@ -49,7 +55,12 @@ class ParquetInput:
         return sum(group.total_byte_size for group in self._groups())
 
     def plan(self, chunk_bytes: int) -> list[PlannedChunk]:
-        """Chunks of whole row groups, of about `chunk_bytes` before compression."""
+        """Chunks of whole row groups, of about `chunk_bytes` before compression.
+
+        Raises:
+            UnreadableInput: the footer contradicts itself, or leads out of the file.
+        """
+        check_footer(self._raw)
         chunks: list[PlannedChunk] = []
         first = rows = size = 0
         groups = self._groups()
@@ -83,7 +94,7 @@ class ParquetInput:
             if self._skips:
                 return StackedOutput(self._carried_schema(), predictions)
             return AppendedOutput(self._raw, self._keep, predictions)
-        names = [self._schema.names[at] for at in self.columns.carried]
+        names = [self.columns.names[at] for at in self.columns.carried]
         return lines_output(self._output, names, predictions)
 
     def _groups(self) -> list[pq.RowGroupMetaData]:
@@ -91,13 +102,18 @@ class ParquetInput:
         return [metadata.row_group(at) for at in range(metadata.num_row_groups)]
 
     def _read(self, group: int, rows: int) -> Iterator[pa.RecordBatch]:
-        needed = {*self.columns.fed, *(self.columns.carried if self._carries else ())}
-        names = [self._schema.names[at] for at in needed]
-        batches = self._file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)
+        names = self._needed_names
+        left = self._file.metadata.row_group(group).num_rows
         try:
-            yield from batches
+            check_pages(self._raw, self._file.metadata.row_group(group), self._leaves)
+            for batch in self._file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False):
+                left -= batch.num_rows
+                batch.validate(full=True)  # texts above all: nothing else looks whether they are UTF-8
+                yield batch
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(error) from error
+            raise _told(error) from error
+        if left and names:
+            raise damaged(f"row group {group} has not the rows that it claims")
 
     def _sifted(self, read: pa.RecordBatch, at: int) -> Batch:
         """The rows that fit, with what is wrong with the others."""
@@ -120,7 +136,7 @@ class ParquetInput:
         )
 
     def _feeding(self, read: pa.RecordBatch) -> list[pa.Array]:
-        return [read.column(self._schema.names[at]) for at in self.columns.fed]
+        return [read.column(self.columns.names[at]) for at in self.columns.fed]
 
     def _feed_alone(self, number: int, column: pa.Array) -> pa.Array:
         return self._fed(number, column, first_row=0)
@@ -128,7 +144,7 @@ class ParquetInput:
     def _carried(self, read: pa.RecordBatch) -> pa.Table | pa.Array | None:
         if not self._carries or not self.columns.carried:
             return None
-        names = [self._schema.names[at] for at in self.columns.carried]
+        names = [self.columns.names[at] for at in self.columns.carried]
         if self._as_text:
             return carried_lines(read.select(names), self._output)
         return pa.table([read.column(name) for name in names], schema=self._carried_schema())
@@ -140,7 +156,7 @@ class ParquetInput:
         """The column that feeds an input, as the model takes it."""
         if self._signature.layout is Layout.TENSORS:
             return array_column(column, self._signature.inputs[number], first_row=first_row)
-        name = self._schema.names[self.columns.fed[number]]
+        name = self.columns.names[self.columns.fed[number]]
         return coerced_column(column, self._wanted[number], name=name, first_row=first_row)
 
     def _check_types(self) -> None:
@@ -161,13 +177,19 @@ def _check_unique(fields: list[pa.Field], counts: Counter[str]) -> None:
 
 def _opened(file: BinaryIO) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        opened = pq.ParquetFile(
+            file, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+        )
+        _ = opened.schema_arrow.names  # which must be text
+        return opened
+    except UnicodeDecodeError:
+        raise damaged("the name of a column is not text in UTF-8") from None
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(error) from error
+        raise _told(error) from error
 
 
-def _damaged(error: Exception) -> Exception:
+def _told(error: Exception) -> Exception:
     """What is wrong with the file; trouble of the storage, which has a number, stays what it is."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
-    return UnreadableInput(f"the Parquet file is damaged: {error}")
+    return damaged(str(error).partition("\n")[0][:_SHOWN])

@@ -23,6 +23,7 @@ from workers.jobs.parquet_footer import (
     TopColumn,
     changed,
     empty_footer,
+    first_page,
     footer_bytes,
     list_of_structs,
     number,
@@ -80,7 +81,8 @@ def append_columns(
         PartsDoNotFit: the parts have other rows than the table.
     """
     footer = read_footer(table)
-    kept = [column for column in top_columns(footer) if keep is None or column.name in keep]
+    names = None if keep is None else frozenset(keep)
+    kept = [column for column in top_columns(footer) if names is None or column.name in names]
     leaves = list(chain.from_iterable(column.leaves for column in kept))
     out = _JoinedFile(sink)
     added = _PartGroups(parts)
@@ -160,18 +162,11 @@ def _metadata(chunk: ThriftStruct) -> ThriftStruct:
     return metadata
 
 
-def _first_page(metadata: ThriftStruct) -> int:
-    # A dictionary comes before the data. Some writers say 0 where there is none.
-    dictionary = number(metadata, ColumnField.DICTIONARY_PAGE)
-    data = number(metadata, ColumnField.DATA_PAGE)
-    return min(dictionary, data) if dictionary else data
-
-
 def _stretches(column: Pieces) -> Iterator[tuple[BinaryIO, int, int]]:
     """Where the bytes of a column are: file, offset, size."""
     for chunk in column.chunks:
         metadata = _metadata(chunk)
-        yield column.file, _first_page(metadata), number(metadata, ColumnField.COMPRESSED_BYTES)
+        yield column.file, first_page(metadata), number(metadata, ColumnField.COMPRESSED_BYTES)
 
 
 def _placed(columns: list[Pieces], at: int) -> list[ThriftStruct]:
@@ -197,7 +192,7 @@ def _described(column: Pieces, at: int) -> ThriftStruct:
 
 def _moved(metadata: ThriftStruct, at: int) -> ThriftStruct:
     """The description of a column chunk that now begins at `at`. Filters and indexes stay behind."""
-    shift = at - _first_page(metadata)
+    shift = at - first_page(metadata)
     pages = (ColumnField.DATA_PAGE, ColumnField.INDEX_PAGE, ColumnField.DICTIONARY_PAGE)
     offsets: dict[int, int] = {
         page: number(metadata, page) + shift for page in pages if number(metadata, page)
