@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "placement": "two hundred models on a worker with room for twenty",
     "soak": "memory over a long load with new versions coming and going",
     "jobs": "a large file beside a plain loop",
+    "fuzz": "broken files by the hundred thousand",
 }
 DEFAULT = ("realtime", "jobs")
 

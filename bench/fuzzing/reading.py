@@ -14,7 +14,7 @@ from shared.jobs.job import ByteRange, FileFormat, OnError, PlannedChunk
 from shared.jobs.order import Order
 from shared.jobs.text_encoding import TextEncoding
 from workers.jobs.batch import Batch
-from workers.jobs.job_input import JobInput, open_input, plan_chunks
+from workers.jobs.job_input import JobInput, open_input
 from workers.jobs.unpacking import NotText, must_unpack, unpack_text
 
 COLUMNS = {
@@ -67,7 +67,7 @@ def read_as_a_job(content: bytes, manner: Manner) -> Read:
     if found.encoding is not None and must_unpack(io.BytesIO(content), found.encoding):
         text = _unpacked(content, order, found.encoding)
     file = io.BytesIO(text)
-    chunks = plan_chunks(open_input(file, order), chunk_bytes=CHUNK_BYTES)
+    chunks = open_input(file, order).plan(CHUNK_BYTES)
     found_rows = _Rows()
     parts = [_part(open_input(file, order), chunk, found_rows) for chunk in chunks]
     output = io.BytesIO()
