@@ -105,6 +105,9 @@ class SubmissionForm(Operation):
                 " are left out of the output, and told by `/errors`.",
                 example="skip",
             ),
+            "priority": text(
+                "`high`, `normal` (the default) or `low`: whose chunks have their turn first.", example="low"
+            ),
             "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
             "events": text(
                 "What `callback_url` is told of beside the end: `job.progress`.", example="job.progress"

@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fixtures.predictions",
     "tests.fixtures.serving",
     "tests.fixtures.jobs",
+    "tests.fixtures.turns",
     "tests.fixtures.webhooks",
     "tests.fixtures.file_server",
 ]

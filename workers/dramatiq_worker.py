@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
@@ -14,13 +14,13 @@ STOP_LIMIT_S = 60.0  # what is in hand longer than this is left to its lease
 
 def run_worker(
     broker: dramatiq.Broker,
-    queue: str,
+    queues: Collection[str],
     *,
     threads: int,
     on_stop: Callable[[], None],
     close: Callable[[], Awaitable[None]],
 ) -> None:
-    """Run the actors of one queue until SIGTERM or SIGINT, finish what is in hand, and return.
+    """Run the actors of some queues until SIGTERM or SIGINT, finish what is in hand, and return.
 
     A second signal ends the process at once.
 
@@ -32,7 +32,7 @@ def run_worker(
     """
     stop = _stop_on_signals()
     broker.add_middleware(_CloseOnLoop(close))
-    worker = dramatiq.Worker(broker, queues={queue}, worker_timeout=IDLE_POLL_MS, worker_threads=threads)
+    worker = dramatiq.Worker(broker, queues={*queues}, worker_timeout=IDLE_POLL_MS, worker_threads=threads)
     worker.queue_prefetch = threads  # more would hide work from idle workers
     worker.start()
     stop.wait()

@@ -9,6 +9,7 @@ from shared.analytics.service import fold_minutes, forget_old_counts
 from shared.catalog.messages import ask_for_validation
 from shared.catalog.service import lost_validations
 from shared.database.engine import Database
+from shared.jobs.chunk_hints import RUN_CHUNKS, missing_hints
 from shared.jobs.lost_work import lost_work
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
@@ -32,6 +33,13 @@ def all_duties(settings: Settings, *, database: Database, redis: Redis, messenge
         for address, arguments in lost:
             await messenger.send(address, *arguments)
 
+    async def replace_lost_hints() -> None:
+        silent = [p for p, hint in RUN_CHUNKS.items() if not await messenger.waiting(hint.queue)]
+        async with database.transaction() as session:
+            missing = await missing_hints(session, silent, settings=settings)
+        for address, arguments in missing:
+            await messenger.send(address, *arguments)
+
     async def send_due_deliveries() -> None:
         async with database.transaction() as session:
             due = await due_deliveries(session, settings)
@@ -48,5 +56,11 @@ def all_duties(settings: Settings, *, database: Database, redis: Redis, messenge
             await fold_minutes(session, minutes_days=settings.statistics_minutes_days)
             await forget_old_counts(session)
 
-    duties = (resend_lost_work, send_due_deliveries, resend_lost_validations, fold_old_statistics)
+    duties = (
+        resend_lost_work,
+        replace_lost_hints,
+        send_due_deliveries,
+        resend_lost_validations,
+        fold_old_statistics,
+    )
     return [Duty(duty.__name__, duty) for duty in duties]

@@ -76,7 +76,7 @@ def main() -> None:
     with publishing_metrics(settings.redis_url, "webhooks"):
         run_worker(
             broker,
-            WEBHOOKS_QUEUE,
+            [WEBHOOKS_QUEUE],
             threads=settings.webhook_threads,
             on_stop=lambda: None,  # an attempt ends by itself within its limit
             close=database.close,

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from shared.database.now import database_now
 from shared.jobs.ending import end_job
-from shared.jobs.job import ChunkSource, ChunkStatus, JobError, JobStatus, RowCounts
+from shared.jobs.job import ChunkSource, ChunkStatus, JobError, JobStatus, Priority, RowCounts
 from shared.jobs.order import Order, order_of
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.settings import Settings
@@ -48,6 +49,7 @@ class ChunkClaim(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
     attempt: int  # from 1
     source: ChunkSource
+    priority: Priority
     order: Order
 
     @property
@@ -81,9 +83,12 @@ async def claim_step(
 
 
 async def claim_chunk(
-    session: AsyncSession, job_id: UUID, index: int, *, settings: Settings
+    session: AsyncSession, job_id: UUID, index: int | None = None, *, settings: Settings
 ) -> ChunkClaim | None:
     """Take a chunk to run it.
+
+    Args:
+        index: which; None: the first that is free.
 
     Returns:
         None where there is nothing to do: it is done, another worker's, or the job has ended.
@@ -91,7 +96,7 @@ async def claim_chunk(
     job = await lock_job(session, job_id)
     if job is None or job.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
         return None
-    chunk = await session.get(ChunkRow, (job_id, index), with_for_update=True)
+    chunk = await _lock_chunk(session, job_id, index)
     now = await database_now(session)
     if chunk is None or chunk.status == ChunkStatus.DONE or _is_held(chunk.lease_until, now):
         return None
@@ -101,10 +106,11 @@ async def claim_chunk(
         return None
     _start(job, chunk, now=now, settings=settings)
     return ChunkClaim(
-        index=index,
+        index=chunk.index,
         fence=chunk.fence,
         attempt=chunk.attempts,
         source=msgspec.convert(chunk.source, ChunkSource),
+        priority=Priority(job.priority),
         order=order,
     )
 
@@ -154,6 +160,23 @@ def holds_chunk(claim: ChunkClaim) -> ColumnElement[bool]:
     )
 
 
+def is_free(lease_until: InstrumentedAttribute[datetime | None]) -> ColumnElement[bool]:
+    """The condition that nobody holds what has this lease."""
+    return func.coalesce(lease_until <= func.now(), true())
+
+
+async def _lock_chunk(session: AsyncSession, job_id: UUID, index: int | None) -> ChunkRow | None:
+    if index is not None:
+        return await session.get(ChunkRow, (job_id, index), with_for_update=True)
+    return await session.scalar(
+        select(ChunkRow)
+        .where(ChunkRow.job_id == job_id, text("chunks.status <> 'done'"), is_free(ChunkRow.lease_until))
+        .order_by(ChunkRow.index)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
 def _is_held(lease_until: datetime | None, now: datetime) -> bool:
     return lease_until is not None and lease_until > now
 
@@ -174,6 +197,7 @@ async def _order_for(
 def _start(job: JobRow, chunk: ChunkRow, *, now: datetime, settings: Settings) -> None:
     if job.status == JobStatus.QUEUED:
         job.status, job.started_at = JobStatus.RUNNING, now
+    job.claimed_at = now
     chunk.status = ChunkStatus.RUNNING
     chunk.fence += 1
     chunk.attempts += 1

@@ -54,6 +54,14 @@ class ErrorsFormat(StrEnum):
     PARQUET = "parquet"
 
 
+class Priority(StrEnum):
+    """Whose turn it is first, the most urgent first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 class RowGroups(msgspec.Struct, frozen=True, tag="row_groups"):
     """A chunk of a Parquet file: row groups from `first` up to `last`, excluded."""
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from shared.errors import FieldError
 from shared.jobs.errors import InvalidOption
-from shared.jobs.job import FileFormat, OnError
+from shared.jobs.job import FileFormat, OnError, Priority
 from shared.jobs.text_encoding import TextEncoding
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ OPTIONS = (
     "output_format",
     "include",
     "on_error",
+    "priority",
     "callback_url",
     "events",
     "metadata",
@@ -51,6 +52,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     output_format: FileFormat | None = None
     include: str = "all"
     on_error: OnError = OnError.FAIL
+    priority: Priority = Priority.NORMAL
     callback_url: str | None = None
     events: str = ""
     metadata: str = "{}"

@@ -9,10 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.now import database_now
+from shared.jobs.chunk_hints import MOST_HINTS, chunk_hints, hints_after_chunk
 from shared.jobs.claims import ChunkClaim, Claim, StepClaim, holds_chunk, lock_job
 from shared.jobs.ending import end_job
 from shared.jobs.fetched_input import FetchedInput
@@ -24,6 +25,7 @@ from shared.jobs.job import (
     JobError,
     JobStatus,
     PlannedChunk,
+    Priority,
     RowCounts,
     errors_key,
     errors_part_key,
@@ -31,7 +33,7 @@ from shared.jobs.job import (
     result_key,
 )
 from shared.jobs.tables import ChunkRow, JobRow
-from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
+from shared.messaging.actors import FINISH_JOB, PLAN_JOB
 from shared.settings import Settings
 from shared.storage.store import Written
 
@@ -72,7 +74,7 @@ async def record_plan(
         job.started_at = now
         return [_start_finishing(job, now)]
     _next_step(job, JobStatus.QUEUED, now)
-    return [(RUN_CHUNK, (job.id, index)) for index in range(len(chunks))]
+    return chunk_hints(Priority(job.priority), len(chunks))
 
 
 async def record_part(
@@ -100,8 +102,9 @@ async def record_part(
     )
     if published is None:
         return None
-    if await _has_unfinished_chunks(session, job):
-        return []
+    unfinished = await _unfinished_chunks(session, job)
+    if unfinished:
+        return hints_after_chunk(Priority(job.priority), unfinished)
     job.rows_total = await _rows_settled(session, job)
     return [_start_finishing(job, await database_now(session))]
 
@@ -252,12 +255,14 @@ async def _give_chunk_back(
         )
         .returning(ChunkRow.index)
     )
-    return [] if given_back is None else [(RUN_CHUNK, (claim.job_id, claim.index))]
+    return [] if given_back is None else chunk_hints(claim.priority, 1)
 
 
-async def _has_unfinished_chunks(session: AsyncSession, job: JobRow) -> bool:
-    unfinished = select(ChunkRow).where(ChunkRow.job_id == job.id, ChunkRow.status != ChunkStatus.DONE)
-    return bool(await session.scalar(select(unfinished.exists())))
+async def _unfinished_chunks(session: AsyncSession, job: JobRow) -> int:
+    """How many; counted up to MOST_HINTS."""
+    unfinished = select(ChunkRow.index).where(ChunkRow.job_id == job.id, text("chunks.status <> 'done'"))
+    some = unfinished.limit(MOST_HINTS).subquery()
+    return await session.scalar(select(func.count()).select_from(some)) or 0
 
 
 async def _rows_settled(session: AsyncSession, job: JobRow) -> int:

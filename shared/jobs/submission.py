@@ -58,7 +58,7 @@ class JobSubmissions:
             version = await serving_version(session, tenant_id, form.model, form.version)
             job = _new_job(form, source, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
-            job.tells_progress, job.on_error = tells_progress, form.on_error
+            job.tells_progress, job.on_error, job.priority = tells_progress, form.on_error, form.priority
             session.add(job)
             await session.flush()
             progress = await progress_of(session, [job])

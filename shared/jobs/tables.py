@@ -19,7 +19,9 @@ class JobRow(Identified, Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+        Index("ix_jobs_tenant_id_claimed_at", "tenant_id", "claimed_at"),
         Index("ix_jobs_unfinished", "status", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_jobs_open", "tenant_id", postgresql_where=text("ended_at IS NULL")),
         Index(
             "ix_jobs_unswept", "ended_at", postgresql_where=text("ended_at IS NOT NULL AND swept_at IS NULL")
         ),
@@ -44,6 +46,7 @@ class JobRow(Identified, Base):
     output_format: Mapped[str | None]  # likewise
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
     on_error: Mapped[str] = mapped_column(server_default="fail")  # shared.jobs.job.OnError
+    priority: Mapped[str] = mapped_column(server_default="normal")  # shared.jobs.job.Priority
     callback_url: Mapped[str | None]
     tells_progress: Mapped[bool] = mapped_column(server_default=false())  # not only the end
     progress_told_at: Mapped[datetime | None]  # the latest such event, and of how many rows it told
@@ -68,6 +71,7 @@ class JobRow(Identified, Base):
         default=utc_now
     )  # when a message last asked for the present step
 
+    claimed_at: Mapped[datetime | None]  # when a chunk of it last had its turn
     queued_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finalizing_at: Mapped[datetime | None]
@@ -94,7 +98,8 @@ class ChunkRow(Base):
 
     __tablename__ = "chunks"
     __table_args__ = (
-        Index("ix_chunks_unfinished", "status", "lease_until", postgresql_where=text("status <> 'done'")),
+        Index("ix_chunks_unfinished", "job_id", "index", postgresql_where=text("status <> 'done'")),
+        Index("ix_chunks_running", "lease_until", postgresql_where=text("status = 'running'")),
     )
 
     job_id: Mapped[UUID] = mapped_column(ForeignKey(JobRow.id, ondelete="CASCADE"), primary_key=True)

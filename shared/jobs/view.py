@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from shared.jobs.input_address import InputAddress
-from shared.jobs.job import FileFormat, JobError, JobStatus, OnError
+from shared.jobs.job import FileFormat, JobError, JobStatus, OnError, Priority
 from shared.jobs.options import ENDS, PROGRESS
 from shared.jobs.progress import Progress, estimated_end_at, rows_per_second
 from shared.jobs.tables import JobRow
@@ -67,6 +67,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     input: JobInput
     output: JobOutput
     on_error: OnError
+    priority: Priority
     callback_url: str | None
     events: list[str]
     metadata: dict[str, Any]
@@ -100,6 +101,7 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
         input=_input(job),
         output=_output(job),
         on_error=OnError(job.on_error),
+        priority=Priority(job.priority),
         callback_url=job.callback_url,
         events=_events(job),
         metadata=job.labels,

@@ -13,10 +13,15 @@ class ActorAddress(msgspec.Struct, frozen=True):
     queue: str
 
 
-JOBS_QUEUE = "jobs"
+JOBS_QUEUE = "jobs"  # planning and finishing, which every batch worker does before chunks
+HIGH_QUEUE = "jobs.high"  # chunks of jobs by their priority
+NORMAL_QUEUE = "jobs.normal"
+LOW_QUEUE = "jobs.low"
 WEBHOOKS_QUEUE = "webhooks"
 
 PLAN_JOB = ActorAddress("plan_job", JOBS_QUEUE)  # (job_id)
-RUN_CHUNK = ActorAddress("run_chunk", JOBS_QUEUE)  # (job_id, index)
 FINISH_JOB = ActorAddress("finish_job", JOBS_QUEUE)  # (job_id)
+RUN_HIGH = ActorAddress("run_high", HIGH_QUEUE)  # (): some chunk waits; whose turn it is, PostgreSQL knows
+RUN_NORMAL = ActorAddress("run_normal", NORMAL_QUEUE)  # ()
+RUN_LOW = ActorAddress("run_low", LOW_QUEUE)  # ()
 DELIVER = ActorAddress("deliver", WEBHOOKS_QUEUE)  # (delivery_id)

@@ -46,6 +46,11 @@ class Messenger:
         )
         await asyncio.to_thread(self._enqueue, message)
 
+    async def waiting(self, queue: str) -> int:
+        """How many messages lie in the queue. Those that a worker has taken are not counted."""
+        key = f"{self._broker.namespace}:{queue}"
+        return int(await asyncio.to_thread(self._broker.client.llen, key))
+
     def _enqueue(self, message: "dramatiq.Message[None]") -> None:
         self._broker.declare_queue(message.queue_name)
         self._broker.enqueue(message)

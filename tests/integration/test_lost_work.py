@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import func, select, update
 
 from shared.database.engine import Database
+from shared.jobs.chunk_hints import MOST_HINTS, missing_hints
 from shared.jobs.claims import claim_chunk, claim_step
 from shared.jobs.hints import Hint
-from shared.jobs.job import JobStatus, PlannedChunk, RowGroups
+from shared.jobs.job import JobStatus, PlannedChunk, Priority, RowGroups
 from shared.jobs.lost_work import lost_work
 from shared.jobs.outcomes import hand_back, record_plan
 from shared.jobs.tables import ChunkRow, JobRow
-from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
+from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_NORMAL
 from shared.settings import Settings
 from shared.webhooks.tables import DeliveryRow
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
@@ -42,6 +43,11 @@ class Scheduler:
         async with self._database.transaction() as session:
             return await lost_work(session, self._settings)
 
+    async def misses(self, *silent: Priority) -> list[Hint]:
+        """What it sends where these queues are empty."""
+        async with self._database.transaction() as session:
+            return await missing_hints(session, silent, settings=self._settings)
+
     async def later(self, seconds: float) -> None:
         ago = timedelta(seconds=seconds)
         async with self._database.transaction() as session:
@@ -49,11 +55,13 @@ class Scheduler:
                 times = {"sent_at": row.sent_at - ago, "lease_until": row.lease_until - ago}
                 await session.execute(update(row).values(times))
 
-    async def plan(self, job_id: UUID, *, chunks: int) -> None:
+    async def plan(self, job_id: UUID, *, chunks: int) -> list[Hint]:
         async with self._database.transaction() as session:
             claim = await claim_step(session, job_id, JobStatus.VALIDATING, settings=self._settings)
             assert claim is not None
-            await record_plan(session, claim, [PlannedChunk(RowGroups(0, 1), 1)] * chunks)
+            hints = await record_plan(session, claim, [PlannedChunk(RowGroups(0, 1), 1)] * chunks)
+        assert hints is not None
+        return hints
 
     async def claim(self, job_id: UUID, index: int) -> None:
         async with self._database.transaction() as session:
@@ -86,19 +94,29 @@ async def test_a_job_whose_planner_died_is_asked_for_as_soon_as_its_lease_ends(
     assert await scheduler.looks() == [(PLAN_JOB, (job_id,))]
 
 
-async def test_chunks_that_wait_behind_another_are_not_asked_for(scheduler: Scheduler, job_id: UUID):
+async def test_chunks_of_which_messages_tell_are_not_asked_for(scheduler: Scheduler, job_id: UUID):
     await scheduler.plan(job_id, chunks=3)
+    just_sent = await scheduler.misses(Priority.NORMAL)
     await scheduler.later(60)
-    await scheduler.claim(job_id, 0)
 
+    assert just_sent == []
+    assert await scheduler.misses(Priority.HIGH, Priority.LOW) == []
     assert await scheduler.looks() == []
 
 
-async def test_chunks_of_a_job_on_which_nobody_works_are_asked_for(scheduler: Scheduler, job_id: UUID):
-    await scheduler.plan(job_id, chunks=2)
-    await scheduler.later(21)
+async def test_chunks_of_which_no_message_tells_are_asked_for(scheduler: Scheduler, job_id: UUID):
+    await scheduler.plan(job_id, chunks=3)
+    await scheduler.claim(job_id, 1)
+    await scheduler.later(2)
 
-    assert await scheduler.looks() == [(RUN_CHUNK, (job_id, 0)), (RUN_CHUNK, (job_id, 1))]
+    assert await scheduler.misses(*Priority) == [(RUN_NORMAL, ())] * 2
+
+
+async def test_however_many_chunks_wait_a_queue_is_not_flooded(scheduler: Scheduler, job_id: UUID):
+    hints = await scheduler.plan(job_id, chunks=3 * MOST_HINTS)
+    await scheduler.later(2)
+
+    assert hints == await scheduler.misses(*Priority) == [(RUN_NORMAL, ())] * MOST_HINTS
 
 
 async def test_a_chunk_that_was_lost_with_its_worker_is_asked_for_though_others_run(
@@ -108,8 +126,9 @@ async def test_a_chunk_that_was_lost_with_its_worker_is_asked_for_though_others_
     await scheduler.claim(job_id, 0)
     await scheduler.later(15.5)
     await scheduler.claim(job_id, 1)
+    await scheduler.claim(job_id, 2)
 
-    assert await scheduler.looks() == [(RUN_CHUNK, (job_id, 0))]
+    assert await scheduler.misses(*Priority) == [(RUN_NORMAL, ())]
 
 
 async def test_a_step_that_was_handed_back_has_its_attempt_back(

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.database.engine import Database
+from shared.jobs.chunk_hints import RUN_CHUNKS
 from shared.jobs.news import JobNews
 from shared.logs import configure_logs
 from shared.messaging.actors import JOBS_QUEUE
@@ -20,6 +21,7 @@ from workers.hosting.templates import Templates, template_for
 from workers.jobs.actors import declare_actors
 from workers.jobs.context import JobContext
 from workers.jobs.host_pool import HostPool
+from workers.jobs.next_chunk import served_priorities
 from workers.metrics_thread import publishing_metrics
 
 TELL_TIMEOUT_S = 1.0  # a Redis that does not answer must hold no work up: telling of a job is only a hint
@@ -58,7 +60,7 @@ def main() -> None:
     with publishing_metrics(settings.redis_url, "batch"):
         run_worker(
             broker,
-            JOBS_QUEUE,
+            [JOBS_QUEUE, *(RUN_CHUNKS[priority].queue for priority in served_priorities(settings))],
             threads=settings.job_threads,
             on_stop=stop,
             close=close,

@@ -26,15 +26,19 @@ from workers.jobs.prediction_columns import prediction_columns
 
 
 async def run_chunk(context: JobContext, job_id: UUID, index: int) -> None:
-    """Predict one chunk.
-
-    Safe to repeat: one worker at a time can claim it, and the part counts that the newest claim publishes.
-    """
+    """Predict that chunk, whosever turn it is."""
     async with context.database.transaction() as session:
         claim = await claim_chunk(session, job_id, index, settings=context.settings)
     await context.news.announce(job_id)
-    if claim is None:
-        return
+    if claim is not None:
+        await run_claimed(context, claim)
+
+
+async def run_claimed(context: JobContext, claim: ChunkClaim) -> None:
+    """Predict a chunk that was claimed for it.
+
+    Safe to repeat: one worker at a time can claim it, and the part counts that the newest claim publishes.
+    """
     run = ChunkRun(context, claim)
 
     async def record(session: AsyncSession, size_bytes: int) -> list[Hint] | None:
