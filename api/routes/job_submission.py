@@ -36,6 +36,7 @@ async def submit_job(
     `prediction` (`prediction_0`, `prediction_1`, … for a model with several outputs). An input column of the
     same name keeps it; ours gets an underscore at its end.
     """
+    await submissions.check_room(caller.tenant_id)
     async with submitted_form(request, storage, settings) as submission:
         view = await submissions.submit(caller.tenant_id, submission.job_id, submission.form, submission.file)
     return Response(view, status_code=202, headers={"Location": f"/api/v1/jobs/{view.id}"})

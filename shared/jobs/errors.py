@@ -2,7 +2,9 @@
 
 from uuid import UUID
 
-from shared.errors import CallerError, Conflict, InvalidInput, NotFound, TransientError
+from shared.errors import CallerError, Conflict, InvalidInput, NotFound, RateLimited, TransientError
+
+RETRY_AFTER_S = 10  # by which a job may have ended
 
 
 class JobNotFound(NotFound):
@@ -24,6 +26,19 @@ class JobEnded(Conflict):
     """The job has ended: there is nothing left to cancel."""
 
     code = "job_ended"
+
+
+class TooManyJobs(RateLimited):
+    """The tenant has as many unfinished jobs as it may."""
+
+    code = "too_many_jobs"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} of your jobs have not ended, which is as many as may wait:"
+            " send this one when another has ended, or cancel one",
+            retry_after_s=RETRY_AFTER_S,
+        )
 
 
 class ResultNotReady(Conflict):

@@ -12,6 +12,7 @@ from shared.jobs.input_address import InputAddress
 from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
 from shared.jobs.job import JobStatus
 from shared.jobs.lookup import progress_of
+from shared.jobs.open_jobs import check_open_jobs, take_place
 from shared.jobs.options import JobForm
 from shared.jobs.tables import JobRow
 from shared.jobs.view import JobView, job_view
@@ -40,6 +41,15 @@ class JobSubmissions:
         self._settings, self._database = settings, database
         self._storage, self._messenger = storage, messenger
 
+    async def check_room(self, tenant_id: UUID) -> None:
+        """Refuse a job before its file is sent. Others may take the place meanwhile: `submit` looks again.
+
+        Raises:
+            TooManyJobs: the tenant has as many unfinished jobs as it may.
+        """
+        async with self._database.transaction() as session:
+            await check_open_jobs(session, tenant_id, settings=self._settings)
+
     async def submit(
         self, tenant_id: UUID, job_id: UUID, form: JobForm, file: InputFile | InputAddress
     ) -> JobView:
@@ -49,12 +59,14 @@ class JobSubmissions:
             InvalidOption, CallbackUrlRefused, InputUrlRefused: an option does not fit.
             UnsupportedFormat: the file is of no format that is read here.
             ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
+            TooManyJobs: the tenant has as many unfinished jobs as it may.
         """
         if form.callback_url is not None:
             check_callback_url(form.callback_url, self._settings)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
         source = await self._source(tenant_id, form, file)
         async with self._database.transaction() as session:
+            await take_place(session, tenant_id, settings=self._settings)
             version = await serving_version(session, tenant_id, form.model, form.version)
             job = _new_job(form, source, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels

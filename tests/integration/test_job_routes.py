@@ -176,7 +176,8 @@ async def test_skipped_rows_are_told_in_the_format_that_is_asked_for(user: Clien
         ({"metadata": '{"a": "' + "x" * 5000 + '"}'}, 422, "invalid_option"),
         ({"callback_url": "ftp://example.com"}, 422, "callback_url_refused"),
         ({"on_error": "maybe"}, 422, "invalid_input"),
-        ({"priority": "high"}, 400, "malformed_request"),
+        ({"priority": "urgent"}, 422, "invalid_input"),
+        ({"colour": "red"}, 400, "malformed_request"),
     ],
 )
 async def test_a_wrong_option_is_refused_and_leaves_nothing(

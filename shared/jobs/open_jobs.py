@@ -1,0 +1,33 @@
+"""How many unfinished jobs one tenant may have."""
+
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database.tenant_lock import lock_tenant
+from shared.jobs.errors import TooManyJobs
+from shared.jobs.tables import JobRow
+from shared.settings import Settings
+
+
+async def take_place(session: AsyncSession, tenant_id: UUID, *, settings: Settings) -> None:
+    """Let the tenant have one more job, which the same transaction adds: never too many, whoever else asks.
+
+    Raises:
+        TooManyJobs: it has as many as it may.
+    """
+    await lock_tenant(session, tenant_id)
+    await check_open_jobs(session, tenant_id, settings=settings)
+
+
+async def check_open_jobs(session: AsyncSession, tenant_id: UUID, *, settings: Settings) -> None:
+    """Whether the tenant may have one more, as things are now.
+
+    Raises:
+        TooManyJobs: it has as many as it may.
+    """
+    query = select(func.count()).select_from(JobRow)
+    unfinished = await session.scalar(query.where(JobRow.tenant_id == tenant_id, JobRow.ended_at.is_(None)))
+    if (unfinished or 0) >= settings.max_open_jobs:
+        raise TooManyJobs(settings.max_open_jobs)
