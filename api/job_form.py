@@ -112,6 +112,9 @@ class SubmissionForm(Operation):
             "events": text(
                 "What `callback_url` is told of beside the end: `job.progress`.", example="job.progress"
             ),
+            "expires_after": text(
+                "How long the job may take, from `1s` to `30d`; then it ends as `expired`.", example="2h"
+            ),
             "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
         }
         self.request_body = form_body(parts, required=["model"])

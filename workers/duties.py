@@ -10,7 +10,10 @@ from shared.catalog.messages import ask_for_validation
 from shared.catalog.service import lost_validations
 from shared.database.engine import Database
 from shared.jobs.chunk_hints import RUN_CHUNKS, missing_hints
+from shared.jobs.expiry import expire_late_jobs
+from shared.jobs.hints import send_hints
 from shared.jobs.lost_work import lost_work
+from shared.jobs.news import JobNews
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
@@ -26,6 +29,7 @@ class Duty(msgspec.Struct, frozen=True):
 
 def all_duties(settings: Settings, *, database: Database, redis: Redis, messenger: Messenger) -> list[Duty]:
     """Every duty of the leader."""
+    news = JobNews(redis)
 
     async def resend_lost_work() -> None:
         async with database.transaction() as session:
@@ -39,6 +43,13 @@ def all_duties(settings: Settings, *, database: Database, redis: Redis, messenge
             missing = await missing_hints(session, silent, settings=settings)
         for address, arguments in missing:
             await messenger.send(address, *arguments)
+
+    async def expire_jobs() -> None:
+        async with database.transaction() as session:
+            expired, hints = await expire_late_jobs(session, settings)
+        for job_id in expired:
+            await news.announce(job_id)
+        await send_hints(messenger, hints)
 
     async def send_due_deliveries() -> None:
         async with database.transaction() as session:
@@ -59,6 +70,7 @@ def all_duties(settings: Settings, *, database: Database, redis: Redis, messenge
     duties = (
         resend_lost_work,
         replace_lost_hints,
+        expire_jobs,
         send_due_deliveries,
         resend_lost_validations,
         fold_old_statistics,

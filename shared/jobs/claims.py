@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from shared.database.now import database_now
 from shared.jobs.ending import end_job
+from shared.jobs.expiry import expire, is_in_time, is_late
 from shared.jobs.job import ChunkSource, ChunkStatus, JobError, JobStatus, Priority, RowCounts
 from shared.jobs.order import Order, order_of
 from shared.jobs.tables import ChunkRow, JobRow
@@ -73,6 +74,9 @@ async def claim_step(
     now = await database_now(session)
     if job is None or job.status != status or _is_held(job.lease_until, now):
         return None
+    if is_late(job, now):
+        await expire(session, job, settings=settings)
+        return None
     order = await _order_for(session, job, attempts=job.attempts, settings=settings, last_error=None)
     if order is None:
         return None
@@ -100,6 +104,9 @@ async def claim_chunk(
     now = await database_now(session)
     if chunk is None or chunk.status == ChunkStatus.DONE or _is_held(chunk.lease_until, now):
         return None
+    if is_late(job, now):
+        await expire(session, job, settings=settings)
+        return None
     last_error = msgspec.convert(chunk.error, JobError) if chunk.error else None
     order = await _order_for(session, job, attempts=chunk.attempts, settings=settings, last_error=last_error)
     if order is None:
@@ -116,10 +123,11 @@ async def claim_chunk(
 
 
 async def renew_step(session: AsyncSession, claim: StepClaim, *, settings: Settings) -> bool:
-    """Hold on to the job for another while; False where it was lost or cancelled."""
+    """Hold on to the job for another while; False where it was lost, cancelled or has expired."""
     renewed = await session.scalar(
         update(JobRow)
         .where(JobRow.id == claim.job_id, JobRow.status == claim.status, JobRow.fence == claim.fence)
+        .where(is_in_time())
         .values(lease_until=func.now() + timedelta(seconds=settings.lease_s))
         .returning(JobRow.id)
     )
@@ -130,7 +138,9 @@ async def renew_chunk(
     session: AsyncSession, claim: ChunkClaim, *, rows: RowCounts, settings: Settings
 ) -> bool:
     """Hold on to the chunk for another while; False where it was lost or the job has ended."""
-    is_running = select(JobRow.id).where(JobRow.id == claim.job_id, JobRow.status == JobStatus.RUNNING)
+    is_running = select(JobRow.id).where(
+        JobRow.id == claim.job_id, JobRow.status == JobStatus.RUNNING, is_in_time()
+    )
     renewed = await session.scalar(
         update(ChunkRow)
         .where(holds_chunk(claim), is_running.exists())

@@ -10,6 +10,13 @@ from shared.jobs.tables import JobRow
 from shared.jobs.telling import tell
 from shared.settings import Settings
 
+_EVENTS = {
+    JobStatus.SUCCEEDED: "job.succeeded",
+    JobStatus.FAILED: "job.failed",
+    JobStatus.CANCELLED: "job.cancelled",
+    JobStatus.EXPIRED: "job.failed",  # to who only asks whether there is a result; its error says `expired`
+}
+
 
 async def end_job(
     session: AsyncSession,
@@ -31,4 +38,4 @@ async def end_job(
     job.lease_until = None
     job.error = msgspec.to_builtins(error) if error else None
     await session.flush()
-    return await tell(session, job, f"job.{status}", settings=settings)
+    return await tell(session, job, _EVENTS[status], settings=settings)

@@ -8,6 +8,7 @@ from msgspec import Meta
 from shared.errors import FieldError
 from shared.jobs.errors import InvalidOption
 from shared.jobs.job import FileFormat, OnError, Priority
+from shared.jobs.span import LEAST_SPAN_S, MOST_SPAN_S, span_s
 from shared.jobs.text_encoding import TextEncoding
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ OPTIONS = (
     "callback_url",
     "events",
     "metadata",
+    "expires_after",
 )
 
 PROGRESS = "job.progress"
@@ -43,6 +45,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         events: what `callback_url` is told of beside the end: names with commas between them, or a JSON
             list of names.
         metadata: a JSON object of the caller's own, given back with the job.
+        expires_after: how long the job may take: seconds, or a number and `s`, `m`, `h` or `d`.
     """
 
     model: str
@@ -56,6 +59,22 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     callback_url: str | None = None
     events: str = ""
     metadata: str = "{}"
+    expires_after: str | float | None = None
+
+    def expires_after_s(self) -> float | None:
+        """How long the job may take; None: as long as it takes.
+
+        Raises:
+            InvalidOption: it is no span of time, or out of bounds.
+        """
+        if self.expires_after is None:
+            return None
+        seconds = span_s(str(self.expires_after))
+        if seconds is None or not LEAST_SPAN_S <= seconds <= MOST_SPAN_S:
+            raise _refused(
+                "expires_after", "is a time from one second to 30 days, as `90`, `90s`, `15m`, `2h` or `7d`"
+            )
+        return seconds
 
     def tells_progress(self) -> bool:
         """Whether `events` asks for more than the job's end.

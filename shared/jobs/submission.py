@@ -7,6 +7,7 @@ import msgspec
 
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
+from shared.jobs.expiry import start_clock
 from shared.jobs.hints import send_hints
 from shared.jobs.input_address import InputAddress
 from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
@@ -64,6 +65,7 @@ class JobSubmissions:
         if form.callback_url is not None:
             check_callback_url(form.callback_url, self._settings)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
+        expires_after_s = form.expires_after_s()
         source = await self._source(tenant_id, form, file)
         async with self._database.transaction() as session:
             await take_place(session, tenant_id, settings=self._settings)
@@ -71,6 +73,7 @@ class JobSubmissions:
             job = _new_job(form, source, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
             job.tells_progress, job.on_error, job.priority = tells_progress, form.on_error, form.priority
+            await start_clock(session, job, expires_after_s)
             session.add(job)
             await session.flush()
             progress = await progress_of(session, [job])

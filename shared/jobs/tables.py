@@ -22,6 +22,7 @@ class JobRow(Identified, Base):
         Index("ix_jobs_tenant_id_claimed_at", "tenant_id", "claimed_at"),
         Index("ix_jobs_unfinished", "status", postgresql_where=text("ended_at IS NULL")),
         Index("ix_jobs_open", "tenant_id", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_jobs_expiring", "expires_at", postgresql_where=text("ended_at IS NULL")),
         Index(
             "ix_jobs_unswept", "ended_at", postgresql_where=text("ended_at IS NOT NULL AND swept_at IS NULL")
         ),
@@ -54,6 +55,9 @@ class JobRow(Identified, Base):
     labels: Mapped[dict[str, Any]] = mapped_column(
         "metadata", default=dict
     )  # the caller's own; `metadata` is taken
+
+    expires_after_s: Mapped[float | None]  # None: the job may take as long as it takes
+    expires_at: Mapped[datetime | None]  # counted anew when it is retried
 
     status: Mapped[str]  # shared.jobs.job.JobStatus
     rows_total: Mapped[int | None] = mapped_column(BigInteger)  # None until it is known

@@ -81,6 +81,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_at: datetime | None
     expired_at: datetime | None
     ended_at: datetime | None
+    expires_at: datetime | None
     urls: JobUrls
 
 

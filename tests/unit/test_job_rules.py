@@ -158,3 +158,17 @@ def test_tags_are_compared_weakly():
     assert is_among('"a"', "*")
     assert not is_among('"a"', None)
     assert not is_among('"a"', '"ab"')
+
+
+@pytest.mark.parametrize(
+    ("span", "seconds"),
+    [(None, None), ("1", 1), (90, 90), ("90s", 90), ("1.5m", 90), (" 2 h", 7_200), ("30d", 2_592_000)],
+)
+def test_a_time_that_a_job_may_take_is_read(span: str | float | None, seconds: float | None):
+    assert JobForm(model="m", expires_after=span).expires_after_s() == seconds
+
+
+@pytest.mark.parametrize("span", ["", "0", "0.9s", "31d", "-5", "2 weeks", "1e3", "nan", "PT2H", "٣", 1e9])
+def test_a_time_that_is_none_or_out_of_bounds_is_refused(span: str | float):
+    with pytest.raises(InvalidOption, match="from one second to 30 days"):
+        JobForm(model="m", expires_after=span).expires_after_s()
