@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 def event_id(view: JobView) -> str:
     """Names what a job is like, as its `ETag` does: whoever has seen it needs no event about it."""
-    return f"{view.status}-{view.rows.done}-{view.rows.failed}"
+    return view.mark
 
 
 async def job_events(

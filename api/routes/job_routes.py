@@ -4,9 +4,11 @@ from litestar import Router
 from litestar.di import NamedDependency, Provide
 
 from api.routes.job_files import get_errors, get_log, get_result
+from api.routes.job_later_life import retry_job
 from api.routes.job_submission import submit_job
 from api.routes.jobs import cancel_job, get_events, get_job, list_jobs
 from shared.database.engine import Database
+from shared.jobs.later_life import LaterLife
 from shared.jobs.news import JobNews
 from shared.jobs.service import JobService
 from shared.jobs.submission import JobSubmissions
@@ -23,6 +25,16 @@ def _provide_jobs(
     job_news: NamedDependency[JobNews],
 ) -> JobService:
     return JobService(settings, database, messenger=messenger, news=job_news)
+
+
+def _provide_later_life(
+    settings: NamedDependency[Settings],
+    database: NamedDependency[Database],
+    *,
+    messenger: NamedDependency[Messenger],
+    job_news: NamedDependency[JobNews],
+) -> LaterLife:
+    return LaterLife(settings, database, messenger=messenger, news=job_news)
 
 
 def _provide_submissions(
@@ -46,9 +58,11 @@ jobs_routes = Router(
         get_errors,
         get_log,
         cancel_job,
+        retry_job,
     ],
     dependencies={
         "jobs": Provide(_provide_jobs, sync_to_thread=False),
+        "later_life": Provide(_provide_later_life, sync_to_thread=False),
         "submissions": Provide(_provide_submissions, sync_to_thread=False),
     },
     tags=["Jobs"],

@@ -106,4 +106,4 @@ async def cancel_job(
 
 def _tag(view: JobView) -> str:
     """Weak: the estimates change with every look."""
-    return f'W/"{view.status}-{view.rows.done + view.rows.failed}"'
+    return f'W/"{view.mark}"'

@@ -1,4 +1,4 @@
-"""What jobs need after their end: a time that they may take."""
+"""What a job's later life needs: a time that it may take, and retries."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,10 +12,14 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("expires_after_s", sa.Float(), nullable=True))
     op.add_column("jobs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("jobs", sa.Column("retries", sa.Integer(), server_default="0", nullable=False))
+    op.add_column("jobs", sa.Column("retried_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("jobs", sa.Column("rows_kept", sa.BigInteger(), server_default="0", nullable=False))
     op.create_index("ix_jobs_expiring", "jobs", ["expires_at"], postgresql_where=sa.text("ended_at IS NULL"))
 
 
 def downgrade() -> None:
     op.drop_index("ix_jobs_expiring", table_name="jobs")
-    op.drop_column("jobs", "expires_at")
+    for column in ("rows_kept", "retried_at", "retries", "expires_at"):
+        op.drop_column("jobs", column)
     op.drop_column("jobs", "expires_after_s")

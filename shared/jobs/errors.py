@@ -23,7 +23,7 @@ class InvalidOption(InvalidInput):
 
 
 class JobEnded(Conflict):
-    """The job has ended: there is nothing left to cancel."""
+    """The job has ended: there is nothing left to cancel, or to retry."""
 
     code = "job_ended"
 
@@ -39,6 +39,18 @@ class TooManyJobs(RateLimited):
             " send this one when another has ended, or cancel one",
             retry_after_s=RETRY_AFTER_S,
         )
+
+
+class JobNotEnded(Conflict):
+    """The job has not ended: what is asked for comes after that."""
+
+    code = "job_not_ended"
+
+
+class VersionDeleted(Conflict):
+    """The job's version was deleted: nothing can predict its rows any more."""
+
+    code = "version_deleted"
 
 
 class ResultNotReady(Conflict):

@@ -138,6 +138,8 @@ async def record_failure(
     job = await _locked_by(session, claim)
     if job is None:
         return []
+    if isinstance(claim, ChunkClaim):  # so that nobody waits for its lease, to sweep up
+        await session.execute(update(ChunkRow).where(holds_chunk(claim)).values(lease_until=None))
     return await end_job(session, job, JobStatus.FAILED, settings=settings, error=error)
 
 
@@ -170,24 +172,6 @@ async def errors_parts(session: AsyncSession, job_id: UUID) -> list[ErrorsPart]:
             parts.append(ErrorsPart(errors_part_key(chunk.part_key), before))
         before += chunk.rows_done + chunk.rows_failed
     return parts
-
-
-async def unswept_job(session: AsyncSession, job_id: UUID) -> JobRow | None:
-    """The job, if it has ended, nobody works on it any more, and storage may hold what it left."""
-    still_held = select(ChunkRow).where(ChunkRow.job_id == job_id, ChunkRow.lease_until > func.now())
-    return await session.scalar(
-        select(JobRow).where(
-            JobRow.id == job_id,
-            JobRow.ended_at.is_not(None),
-            JobRow.swept_at.is_(None),
-            ~still_held.exists(),
-        )
-    )
-
-
-async def record_sweep(session: AsyncSession, job_id: UUID) -> None:
-    """Note that storage holds nothing of the job but its input and result."""
-    await session.execute(update(JobRow).where(JobRow.id == job_id).values(swept_at=func.now()))
 
 
 def _chunk_row(job: JobRow, index: int, chunk: PlannedChunk, now: datetime) -> ChunkRow:

@@ -79,13 +79,14 @@ def expected_rows(job: JobRow, progress: Progress) -> int | None:
 
 
 def _rate(job: JobRow, progress: Progress) -> float | None:
-    if job.started_at is None or not progress.rows_settled:
+    rows = progress.rows_settled - (job.rows_kept or 0)  # what an earlier run has done took its own time
+    if job.started_at is None or not rows:
         return None
     until = job.finalizing_at or job.ended_at
     if until is None:
         return _recent_rate(progress, since=job.started_at)
     seconds = (until - job.started_at).total_seconds()
-    return progress.rows_settled / seconds if seconds > 0 else None
+    return rows / seconds if seconds > 0 else None
 
 
 def _recent_rate(progress: Progress, *, since: datetime) -> float | None:

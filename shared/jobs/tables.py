@@ -84,7 +84,11 @@ class JobRow(Identified, Base):
     cancelled_at: Mapped[datetime | None]
     expired_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]  # whichever of the four it was
-    swept_at: Mapped[datetime | None]  # when nothing but its input and result was left in storage
+    swept_at: Mapped[datetime | None]  # when nothing was left in storage that is of no use any more
+
+    retries: Mapped[int] = mapped_column(default=0, server_default="0")
+    retried_at: Mapped[datetime | None]
+    rows_kept: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # by the latest retry
 
 
 class JobLogRow(Base):

@@ -50,6 +50,7 @@ class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
     result: str
     errors: str
     cancel: str
+    retry: str
     events: str
     log: str
 
@@ -82,7 +83,18 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     expired_at: datetime | None
     ended_at: datetime | None
     expires_at: datetime | None
+    retries: int
+    retried_at: datetime | None
     urls: JobUrls
+
+    @property
+    def mark(self) -> str:
+        """What it is like, for those who ask whether it has changed: its state, retries and rows done.
+
+        What comes before the first hyphen is the state.
+        """
+        again = f"-again{self.retries}" if self.retries else ""
+        return f"{self.status}-{self.rows.done}-{self.rows.failed}{again}"
 
 
 _TIMES = tuple(name for name in JobView.__struct_fields__ if name.endswith("_at") and hasattr(JobRow, name))
@@ -107,6 +119,7 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
         events=_events(job),
         metadata=job.labels,
         error=msgspec.convert(job.error, JobError) if job.error else None,
+        retries=job.retries,
         urls=_urls(f"{public_url}/api/v1/jobs/{job.id}"),
     )
 
@@ -143,6 +156,7 @@ def _urls(job_url: str) -> JobUrls:
         result=f"{job_url}/result",
         errors=f"{job_url}/errors",
         cancel=f"{job_url}/cancel",
+        retry=f"{job_url}/retry",
         events=f"{job_url}/events",
         log=f"{job_url}/log",
     )

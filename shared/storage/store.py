@@ -7,9 +7,9 @@ Keys, and who writes them:
     jobs/{job_id}/input                a job's file             api
     jobs/{job_id}/input.{fence}        likewise, fetched from elsewhere: batch worker
     jobs/{job_id}/text.{fence}     its text, if it came compressed or not in UTF-8: batch worker; goes
-                                       when the job ends
+                                       when the job has succeeded, as parts do
     jobs/{job_id}/parts/{index}.{fence}  a chunk's output       batch worker; a part without its row in
-                                       `chunks` is nobody's, and goes when the job ends
+                                       `chunks` is nobody's, and goes when the job ends in any way
     jobs/{job_id}/parts/{index}.{fence}.errors  likewise the rows that it left out
     jobs/{job_id}/errors.{fence}.{format}  all of those          batch worker
     jobs/{job_id}/result.{fence}       the whole output         batch worker
@@ -21,7 +21,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -100,11 +100,11 @@ class Storage:
         with suppress(ObjectMissing), in_our_words(key):
             await obstore.delete_async(self._store, key)
 
-    async def delete_under(self, prefix: str, *, keep: frozenset[str] = frozenset()) -> None:
-        """Remove every object whose key begins with `prefix` and a slash, but for those in `keep`."""
+    async def delete_under(self, prefix: str, *, spare: Callable[[str], bool] = lambda _: False) -> None:
+        """Remove every object whose key begins with `prefix` and a slash, but for those to `spare`."""
         with in_our_words(prefix):
             async for page in obstore.list(self._store, prefix, chunk_size=1000):
-                for path in {entry["path"] for entry in page} - keep:
+                for path in {entry["path"] for entry in page if not spare(entry["path"])}:
                     await self.delete(path)
 
     async def descriptor(self, key: str) -> int:

@@ -15,8 +15,6 @@ from shared.jobs.outcomes import (
     errors_parts,
     part_keys,
     record_result,
-    record_sweep,
-    unswept_job,
 )
 from shared.storage.store import Written
 from workers.jobs.attempt import attempt
@@ -24,6 +22,7 @@ from workers.jobs.context import JobContext
 from workers.jobs.errors_file import join_errors
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import open_input
+from workers.jobs.sweep import sweep
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -51,7 +50,7 @@ async def finish_job(context: JobContext, job_id: UUID) -> None:
         parts = Parts(await part_keys(session, job_id), await errors_parts(session, job_id))
     if claim is not None:
         await _join(context, claim, parts)
-    await _sweep(context, job_id)
+    await sweep(context, job_id)
 
 
 async def _join(context: JobContext, claim: StepClaim, parts: Parts) -> None:
@@ -97,16 +96,3 @@ def _joined_errors(
 
 def _errors_keys(claim: StepClaim) -> dict[ErrorsFormat, str]:
     return {kind: errors_key(claim.job_id, kind, fence=claim.fence) for kind in ErrorsFormat}
-
-
-async def _sweep(context: JobContext, job_id: UUID) -> None:
-    """Keep the input, the result and the errors of a job that has ended, and nothing else."""
-    async with context.database.transaction() as session:
-        job = await unswept_job(session, job_id)
-    if job is None:
-        return
-    errors = [file["key"] for file in (job.errors_files or {}).values()]
-    keep = frozenset(key for key in (job.input_key, job.result_key, *errors) if key is not None)
-    await context.storage.delete_under(f"jobs/{job_id}", keep=keep)
-    async with context.database.transaction() as session:
-        await record_sweep(session, job_id)

@@ -1,0 +1,21 @@
+"""Jobs that have ended: sending them on."""
+
+from litestar import post
+from litestar.di import NamedDependency
+
+from api.openapi import answers
+from api.routes.job_ref import JobRef
+from shared.access.caller import Caller
+from shared.jobs.later_life import LaterLife
+from shared.jobs.view import JobView
+
+
+@post("/{job:str}/retry", status_code=202, responses=answers(401, 404, 409))
+async def retry_job(
+    job: JobRef, caller: NamedDependency[Caller], later_life: NamedDependency[LaterLife]
+) -> JobView:
+    """Let a job that has failed, expired or been cancelled go on from where it stopped, as the same job.
+
+    The rows that are done are not predicted again. 409 if it still runs, or has succeeded.
+    """
+    return await later_life.retry(caller.tenant_id, job)

@@ -1,0 +1,83 @@
+"""What a job that has ended leaves in storage, and what of it is of no use any more."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.jobs.job import ChunkStatus, JobStatus, errors_part_key
+from shared.jobs.tables import ChunkRow, JobRow
+
+_FENCED = re.compile(r"(?:parts/(\d+)|\w+)\.(\d+)(?:\.\w+)?", re.ASCII)  # see shared.jobs.job for the keys
+
+
+class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the objects of a job since it has ended.
+
+    Attributes:
+        keep: keys that its owner, or a retry, may want.
+        fence: the newest of the job itself; of its chunks, by their index.
+    """
+
+    job_id: UUID
+    ended_at: datetime
+    keep: frozenset[str]
+    fence: int
+    chunk_fences: dict[int, int]
+
+    def is_useful(self, key: str) -> bool:
+        """Whether an object must stay: it is to be kept, or was written by a claim of later than the end.
+
+        So whoever sweeps slowly, while the job is already retried, does no harm to what comes of that.
+        """
+        found = _FENCED.fullmatch(key.removeprefix(f"jobs/{self.job_id}/"))
+        if key in self.keep or found is None:
+            return True
+        index, fence = found[1], int(found[2])
+        newest = self.fence if index is None else self.chunk_fences.get(int(index), 0)
+        return fence > newest
+
+
+async def find_left_over(session: AsyncSession, job_id: UUID) -> LeftOver | None:
+    """What there is to sweep; None unless the job has ended, and nobody works on it any more."""
+    still_held = select(ChunkRow).where(ChunkRow.job_id == job_id, ChunkRow.lease_until > func.now())
+    job = await session.scalar(
+        select(JobRow)
+        .where(JobRow.id == job_id, JobRow.ended_at.is_not(None), JobRow.swept_at.is_(None))
+        .where(or_(JobRow.lease_until.is_(None), JobRow.lease_until <= func.now()), ~still_held.exists())
+    )
+    if job is None or job.ended_at is None:
+        return None
+    chunks = (await session.scalars(select(ChunkRow).where(ChunkRow.job_id == job_id))).all()
+    kept = [*_kept_files(job), *(_kept_parts(chunks) if job.status != JobStatus.SUCCEEDED else [])]
+    return LeftOver(
+        job_id=job_id,
+        ended_at=job.ended_at,
+        keep=frozenset(key for key in kept if key is not None),
+        fence=job.fence,
+        chunk_fences={chunk.index: chunk.fence for chunk in chunks},
+    )
+
+
+async def record_sweep(session: AsyncSession, swept: LeftOver) -> None:
+    """Note that storage holds nothing else of the job, unless it was retried meanwhile."""
+    await session.execute(
+        update(JobRow)
+        .where(JobRow.id == swept.job_id, JobRow.ended_at == swept.ended_at)
+        .values(swept_at=func.now())
+    )
+
+
+def _kept_files(job: JobRow) -> list[str | None]:
+    text_key = None if job.status == JobStatus.SUCCEEDED else job.text_key
+    errors = [file["key"] for file in (job.errors_files or {}).values()]
+    return [job.input_key, job.result_key, text_key, *errors]
+
+
+def _kept_parts(chunks: Sequence[ChunkRow]) -> list[str]:
+    parts = [chunk.part_key for chunk in chunks if chunk.part_key and chunk.status == ChunkStatus.DONE]
+    return [*parts, *map(errors_part_key, parts)]
