@@ -29,50 +29,66 @@ class Duty(msgspec.Struct, frozen=True):
 
 def all_duties(settings: Settings, *, database: Database, redis: Redis, messenger: Messenger) -> list[Duty]:
     """Every duty of the leader."""
-    news = JobNews(redis)
+    return _Duties(settings, database, redis=redis, messenger=messenger).all()
 
-    async def resend_lost_work() -> None:
-        async with database.transaction() as session:
-            lost = await lost_work(session, settings)
+
+class _Duties:
+    """Each of them, to be done once."""
+
+    def __init__(self, settings: Settings, database: Database, *, redis: Redis, messenger: Messenger) -> None:
+        self._settings, self._database = settings, database
+        self._redis, self._messenger, self._news = redis, messenger, JobNews(redis)
+
+    def all(self) -> list[Duty]:
+        """As they are named here."""
+        duties = (
+            self.resend_lost_work,
+            self.replace_lost_hints,
+            self.expire_jobs,
+            self.send_due_deliveries,
+            self.resend_lost_validations,
+            self.fold_old_statistics,
+        )
+        return [Duty(duty.__name__, duty) for duty in duties]
+
+    async def resend_lost_work(self) -> None:
+        """Ask again for steps of jobs that nobody works on."""
+        async with self._database.transaction() as session:
+            lost = await lost_work(session, self._settings)
         for address, arguments in lost:
-            await messenger.send(address, *arguments)
+            await self._messenger.send(address, *arguments)
 
-    async def replace_lost_hints() -> None:
-        silent = [p for p, hint in RUN_CHUNKS.items() if not await messenger.waiting(hint.queue)]
-        async with database.transaction() as session:
-            missing = await missing_hints(session, silent, settings=settings)
+    async def replace_lost_hints(self) -> None:
+        """Ask for chunks that wait though no message says so."""
+        silent = [p for p, hint in RUN_CHUNKS.items() if not await self._messenger.waiting(hint.queue)]
+        async with self._database.transaction() as session:
+            missing = await missing_hints(session, silent, settings=self._settings)
         for address, arguments in missing:
-            await messenger.send(address, *arguments)
+            await self._messenger.send(address, *arguments)
 
-    async def expire_jobs() -> None:
-        async with database.transaction() as session:
-            expired, hints = await expire_late_jobs(session, settings)
+    async def expire_jobs(self) -> None:
+        """End jobs whose time is up."""
+        async with self._database.transaction() as session:
+            expired, hints = await expire_late_jobs(session, self._settings)
         for job_id in expired:
-            await news.announce(job_id)
-        await send_hints(messenger, hints)
+            await self._news.announce(job_id)
+        await send_hints(self._messenger, hints)
 
-    async def send_due_deliveries() -> None:
-        async with database.transaction() as session:
-            due = await due_deliveries(session, settings)
+    async def send_due_deliveries(self) -> None:
+        """Ask for the attempts at deliveries that are due."""
+        async with self._database.transaction() as session:
+            due = await due_deliveries(session, self._settings)
         for delivery_id in due:
-            await messenger.send(DELIVER, delivery_id)
+            await self._messenger.send(DELIVER, delivery_id)
 
-    async def resend_lost_validations() -> None:
-        async with database.transaction() as session:
+    async def resend_lost_validations(self) -> None:
+        """Ask again for verdicts that nobody works on."""
+        async with self._database.transaction() as session:
             lost = await lost_validations(session)
-        await ask_for_validation(redis, lost)
+        await ask_for_validation(self._redis, lost)
 
-    async def fold_old_statistics() -> None:
-        async with database.transaction() as session:
-            await fold_minutes(session, minutes_days=settings.statistics_minutes_days)
+    async def fold_old_statistics(self) -> None:
+        """Make hours of old minutes."""
+        async with self._database.transaction() as session:
+            await fold_minutes(session, minutes_days=self._settings.statistics_minutes_days)
             await forget_old_counts(session)
-
-    duties = (
-        resend_lost_work,
-        replace_lost_hints,
-        expire_jobs,
-        send_due_deliveries,
-        resend_lost_validations,
-        fold_old_statistics,
-    )
-    return [Duty(duty.__name__, duty) for duty in duties]

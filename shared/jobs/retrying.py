@@ -4,13 +4,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.now import database_now
+from shared.jobs.chunk_hints import chunk_hints
 from shared.jobs.errors import JobEnded, JobNotEnded, VersionDeleted
 from shared.jobs.expiry import start_clock
 from shared.jobs.hints import Hint
-from shared.jobs.job import ENDED, ChunkStatus, JobStatus
+from shared.jobs.job import ENDED, ChunkStatus, JobStatus, Priority
 from shared.jobs.order import order_of
 from shared.jobs.tables import ChunkRow, JobRow
-from shared.messaging.actors import FINISH_JOB, PLAN_JOB, RUN_CHUNK
+from shared.messaging.actors import FINISH_JOB, PLAN_JOB
 
 
 async def retry_job(session: AsyncSession, job: JobRow) -> list[Hint]:
@@ -73,11 +74,11 @@ async def _next_step(session: AsyncSession, job: JobRow) -> list[Hint]:
         job.finalizing_at = job.retried_at
         return [(FINISH_JOB, (job.id,))]
     job.status = JobStatus.QUEUED
-    return [(RUN_CHUNK, (job.id, index)) for index in waiting]
+    return chunk_hints(Priority(job.priority), waiting)
 
 
-async def _begin_anew(session: AsyncSession, job: JobRow) -> list[int]:
-    """Make every chunk that is not done like one that nobody has tried; which those are, in order."""
+async def _begin_anew(session: AsyncSession, job: JobRow) -> int:
+    """Make every chunk that is not done like one that nobody has tried; how many those are."""
     begun = await session.scalars(
         update(ChunkRow)
         .where(ChunkRow.job_id == job.id, ChunkRow.status != ChunkStatus.DONE)
@@ -94,4 +95,4 @@ async def _begin_anew(session: AsyncSession, job: JobRow) -> list[int]:
         )
         .returning(ChunkRow.index)
     )
-    return sorted(begun)
+    return len(begun.all())
