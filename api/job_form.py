@@ -8,10 +8,11 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request
-from litestar.openapi.spec import Operation
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from api.multipart_stream import FilePart, Form, stored_form
 from api.request_bodies_described import binary, form_body, text
+from api.submission_name import KEY_MAX_LENGTH
 from api.urlencoded_form import is_urlencoded, urlencoded_fields
 from shared.errors import FieldError, InvalidInput
 from shared.ids import new_id
@@ -118,3 +119,18 @@ class SubmissionForm(Operation):
             "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
         }
         self.request_body = form_body(parts, required=["model"])
+
+
+@dataclass
+class KeyedSubmissionForm(SubmissionForm):
+    """The same, under a key of the client's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        key = Parameter(
+            name="Idempotency-Key",
+            param_in="header",
+            schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=KEY_MAX_LENGTH),
+            description="The same content under the same key is the same job, however often it is sent.",
+        )
+        self.parameters = [*(self.parameters or []), key]

@@ -3,9 +3,10 @@
 from litestar import Router
 from litestar.di import NamedDependency, Provide
 
+from api.job_doors import JobDoors
 from api.routes.job_files import get_errors, get_log, get_result
 from api.routes.job_later_life import retry_job
-from api.routes.job_submission import submit_job
+from api.routes.job_submission import put_job, submit_job
 from api.routes.jobs import cancel_job, get_events, get_job, list_jobs
 from shared.database.engine import Database
 from shared.jobs.later_life import LaterLife
@@ -47,10 +48,19 @@ def _provide_submissions(
     return JobSubmissions(settings, database, storage=storage, messenger=messenger)
 
 
+def _provide_doors(
+    settings: NamedDependency[Settings],
+    storage: NamedDependency[Storage],
+    submissions: NamedDependency[JobSubmissions],
+) -> JobDoors:
+    return JobDoors(settings, storage, submissions=submissions)
+
+
 jobs_routes = Router(
     "/jobs",
     route_handlers=[
         submit_job,
+        put_job,
         list_jobs,
         get_job,
         get_events,
@@ -63,6 +73,7 @@ jobs_routes = Router(
     dependencies={
         "jobs": Provide(_provide_jobs, sync_to_thread=False),
         "later_life": Provide(_provide_later_life, sync_to_thread=False),
+        "doors": Provide(_provide_doors, sync_to_thread=False),
         "submissions": Provide(_provide_submissions, sync_to_thread=False),
     },
     tags=["Jobs"],

@@ -1,42 +1,65 @@
-"""Submissions of jobs: files of rows, to be predicted in the background."""
+"""Submissions of jobs: rows to be predicted in the background."""
 
 from typing import Any
 
-from litestar import Request, Response, post
+from litestar import Request, Response, post, put
 from litestar.di import NamedDependency
 
-from api.job_form import SubmissionForm, submitted_form
+from api.job_doors import JobDoors
+from api.job_form import KeyedSubmissionForm, SubmissionForm
 from api.openapi import answers
 from api.rate_limit import LIMITED_AS_UPLOAD
+from api.routes.job_ref import JobRef
+from api.submission_name import name_by_id, name_by_key
 from shared.access.caller import Caller
-from shared.jobs.submission import JobSubmissions
 from shared.jobs.view import JobView
-from shared.settings import Settings
-from shared.storage.store import Storage
 
 
 @post(
     "/",
     status_code=202,
-    operation_class=SubmissionForm,
+    operation_class=KeyedSubmissionForm,
     opt=LIMITED_AS_UPLOAD,
     responses=answers(400, 401, 404, 409, 413, 415, 422),
 )
 async def submit_job(
-    request: Request[Any, Any, Any],
-    *,
-    caller: NamedDependency[Caller],
-    submissions: NamedDependency[JobSubmissions],
-    storage: NamedDependency[Storage],
-    settings: NamedDependency[Settings],
+    request: Request[Any, Any, Any], *, caller: NamedDependency[Caller], doors: NamedDependency[JobDoors]
 ) -> Response[JobView]:
     """Predict every row of a file. The answer comes at once; the job goes on in the background.
 
     The output has the rows in the order of the file, the input columns that `include` names, then
     `prediction` (`prediction_0`, `prediction_1`, … for a model with several outputs). An input column of the
     same name keeps it; ours gets an underscore at its end.
+
+    With `Idempotency-Key` it may be sent again and again: the same content under the same key is the same
+    job, as it is now, for as long as there is the job; other content is 422.
     """
-    await submissions.check_room(caller.tenant_id)
-    async with submitted_form(request, storage, settings) as submission:
-        view = await submissions.submit(caller.tenant_id, submission.job_id, submission.form, submission.file)
-    return Response(view, status_code=202, headers={"Location": f"/api/v1/jobs/{view.id}"})
+    name = name_by_key(request.headers.getall("idempotency-key", []))
+    taken = await doors.take(request, caller.tenant_id, name)
+    return _answer(taken.job, status_code=202)
+
+
+@put(
+    "/{job:str}",
+    status_code=202,
+    operation_class=SubmissionForm,
+    opt=LIMITED_AS_UPLOAD,
+    responses=answers(400, 401, 404, 409, 413, 415, 422),
+)
+async def put_job(
+    request: Request[Any, Any, Any],
+    job: JobRef,
+    *,
+    caller: NamedDependency[Caller],
+    doors: NamedDependency[JobDoors],
+) -> Response[JobView]:
+    """As `POST jobs`, for a job whose id the client chooses: a UUID, which is its `client_id`.
+
+    202 the first time; 200 and the job as it is now when the same content comes again; 409 for other content.
+    """
+    taken = await doors.take(request, caller.tenant_id, name_by_id(job))
+    return _answer(taken.job, status_code=202 if taken.is_new else 200)
+
+
+def _answer(job: JobView, *, status_code: int) -> Response[JobView]:
+    return Response(job, status_code=status_code, headers={"Location": f"/api/v1/jobs/{job.id}"})

@@ -2,7 +2,15 @@
 
 from uuid import UUID
 
-from shared.errors import CallerError, Conflict, InvalidInput, NotFound, RateLimited, TransientError
+from shared.errors import (
+    CallerError,
+    Conflict,
+    InvalidInput,
+    MalformedRequest,
+    NotFound,
+    RateLimited,
+    TransientError,
+)
 
 RETRY_AFTER_S = 10  # by which a job may have ended
 
@@ -110,3 +118,41 @@ class ColumnsDoNotFit(UnreadableInput):
     """The file's columns are not those that the model takes."""
 
     code = "columns_do_not_fit"
+
+
+class IdempotencyKeyReused(InvalidInput):
+    """The key belongs to another submission."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the Idempotency-Key {key!r} belongs to a submission of other content: send the same again,"
+            " or take a new key"
+        )
+
+
+class InvalidIdempotencyKey(MalformedRequest):
+    """The header Idempotency-Key does not hold one key."""
+
+    code = "invalid_idempotency_key"
+
+
+class JobIdTaken(Conflict):
+    """The id belongs to another job of the same tenant."""
+
+    code = "job_id_taken"
+
+    def __init__(self, job_id: UUID | None) -> None:
+        super().__init__(
+            f"the id {str(job_id)!r} belongs to a job of other content: send the same again, or take a new id"
+        )
+
+
+class InvalidJobId(InvalidInput):
+    """What shall be the id of a job is none."""
+
+    code = "invalid_job_id"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r:.100} is no UUID, which the id of a job must be")

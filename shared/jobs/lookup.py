@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.now import database_now
@@ -31,12 +31,16 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def find_job(session: AsyncSession, tenant_id: UUID, job: str, *, lock: bool = False) -> JobRow:
-    """The tenant's job of that id.
+    """The tenant's job of that id, the platform's or the one that its owner chose.
 
     Raises:
         JobNotFound: there is none, or it is another tenant's.
     """
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.id == parse_id(job))
+    job_id = parse_id(job)
+    if job_id is None:
+        raise JobNotFound(job)
+    is_called = or_(JobRow.id == job_id, JobRow.client_id == job_id)
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id, is_called)
     row = await session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise JobNotFound(job)

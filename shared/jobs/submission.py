@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
@@ -15,6 +16,7 @@ from shared.jobs.job import JobStatus
 from shared.jobs.lookup import progress_of
 from shared.jobs.open_jobs import check_open_jobs, take_place
 from shared.jobs.options import JobForm
+from shared.jobs.submission_mark import Mark, add_once, find_marked
 from shared.jobs.tables import JobRow
 from shared.jobs.view import JobView, job_view
 from shared.messaging.actors import PLAN_JOB
@@ -51,17 +53,50 @@ class JobSubmissions:
         async with self._database.transaction() as session:
             await check_open_jobs(session, tenant_id, settings=self._settings)
 
+    async def find(self, tenant_id: UUID, mark: Mark) -> JobView | None:
+        """The job that this very submission has become; None where it is new.
+
+        Raises:
+            IdempotencyKeyReused, JobIdTaken: its name belongs to another one.
+        """
+        async with self._database.transaction() as session:
+            job = await find_marked(session, tenant_id, mark)
+            return None if job is None else await self._view(session, job)
+
     async def submit(
-        self, tenant_id: UUID, job_id: UUID, form: JobForm, file: InputFile | InputAddress
+        self,
+        tenant_id: UUID,
+        job_id: UUID,
+        form: JobForm,
+        file: InputFile | InputAddress,
+        *,
+        mark: Mark | None = None,
     ) -> JobView:
         """Take a job on for a file that lies in storage, or at an address that a worker will fetch it from.
 
+        Args:
+            mark: where the same submission may have come before. The job is then the one that it has become,
+                of another id than `job_id`, and the file that came again is removed.
+
         Raises:
+            IdempotencyKeyReused, JobIdTaken: the mark's name belongs to another submission.
             InvalidOption, CallbackUrlRefused, InputUrlRefused: an option does not fit.
             UnsupportedFormat: the file is of no format that is read here.
             ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
             TooManyJobs: the tenant has as many unfinished jobs as it may.
         """
+        known = None if mark is None else await self.find(tenant_id, mark)
+        if known is None:
+            known = await self._take_on(tenant_id, job_id, form, file=file, mark=mark)
+        if known.id == job_id:
+            await send_hints(self._messenger, [(PLAN_JOB, (job_id,))])
+        else:
+            await self._storage.delete(file.key)
+        return known
+
+    async def _take_on(
+        self, tenant_id: UUID, job_id: UUID, form: JobForm, *, file: InputFile, mark: Mark | None
+    ) -> JobView:
         if form.callback_url is not None:
             check_callback_url(form.callback_url, self._settings)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
@@ -74,12 +109,11 @@ class JobSubmissions:
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
             job.tells_progress, job.on_error, job.priority = tells_progress, form.on_error, form.priority
             await start_clock(session, job, expires_after_s)
-            session.add(job)
-            await session.flush()
-            progress = await progress_of(session, [job])
-            view = job_view(job, progress[job.id], public_url=self._settings.public_url)
-        await send_hints(self._messenger, [(PLAN_JOB, (job_id,))])
-        return view
+            return await self._view(session, await add_once(session, job, mark))
+
+    async def _view(self, session: AsyncSession, job: JobRow) -> JobView:
+        progress = await progress_of(session, [job])
+        return job_view(job, progress[job.id], public_url=self._settings.public_url)
 
     async def _source(
         self, tenant_id: UUID, form: JobForm, file: InputFile | InputAddress

@@ -23,6 +23,16 @@ class JobRow(Identified, Base):
         Index("ix_jobs_unfinished", "status", postgresql_where=text("ended_at IS NULL")),
         Index("ix_jobs_open", "tenant_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_jobs_expiring", "expires_at", postgresql_where=text("ended_at IS NULL")),
+        *(
+            Index(
+                f"ix_jobs_{name}",
+                "tenant_id",
+                name,
+                unique=True,
+                postgresql_where=text(f"{name} IS NOT NULL"),
+            )
+            for name in ("client_id", "idempotency_key")
+        ),
         Index(
             "ix_jobs_unswept", "ended_at", postgresql_where=text("ended_at IS NOT NULL AND swept_at IS NULL")
         ),
@@ -33,6 +43,9 @@ class JobRow(Identified, Base):
     version_id: Mapped[UUID | None] = mapped_column(
         ForeignKey(VersionRow.id, ondelete="SET NULL"), index=True
     )
+    client_id: Mapped[UUID | None]  # the id that its owner chose for it
+    idempotency_key: Mapped[str | None]
+    submission_digest: Mapped[str | None]  # of what was asked for; None: sent with neither of the two
     model_name: Mapped[str]  # kept when the model is deleted
     version_number: Mapped[int]
 

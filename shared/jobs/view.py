@@ -56,9 +56,10 @@ class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job and how far it is. Each state it was in has its time."""
+    """A job and how far it is. Each state it was in has its time. Client id: the one its owner chose."""
 
     id: UUID
+    client_id: UUID | None
     status: JobStatus
     model: str
     version: int
@@ -106,6 +107,7 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
         **{name: getattr(job, name) for name in _TIMES},
         estimated_end_at=estimated_end_at(job, progress),
         id=job.id,
+        client_id=job.client_id,
         status=JobStatus(job.status),
         model=job.model_name,
         version=job.version_number,

@@ -159,6 +159,19 @@ def test_a_file_that_lies_elsewhere_is_predicted_as_the_page_says(reader, free_p
     assert (shown["rows"]["done"], shown["input"]["format"]) == (2, "csv")
 
 
+def test_a_job_is_submitted_more_than_once_as_the_page_says(reader):
+    token = login(reader, "again@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    by_key, by_id = blocks("docs/how-to/submit-more-than-once.md", "bash")
+
+    keyed = [json.loads(line) for line in reader.types(by_key, TOKEN=token).splitlines()]
+    put = [json.loads(line) for line in reader.types(by_id, TOKEN=token).splitlines()]
+
+    assert (len(keyed), len({job["id"] for job in keyed})) == (3, 1)
+    assert (len(put), len({(job["id"], job["client_id"]) for job in put})) == (3, 1)
+
+
 def job_of(reader, token: str, submit: str, ask: str) -> str:
     """A job that was submitted and has succeeded."""
     job = json.loads(reader.types(submit, TOKEN=token))["id"]
