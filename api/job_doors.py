@@ -8,7 +8,13 @@ from litestar import Request
 from multipart import parse_options_header
 
 from api.job_form import submitted_form
+from api.request_body import whole_body
 from shared.errors import UnsupportedFormat
+from shared.ids import new_id
+from shared.jobs.inputs import Input, JobInputs
+from shared.jobs.job import input_key
+from shared.jobs.json_request import placed_in_body, read_request
+from shared.jobs.options import JobForm
 from shared.jobs.submission import JobSubmissions
 from shared.jobs.submission_mark import Mark, Name, submission_digest
 from shared.jobs.view import JobView
@@ -26,9 +32,11 @@ class Taken(msgspec.Struct, frozen=True):
 class JobDoors:
     """Takes submissions in, whatever form they have."""
 
-    def __init__(self, settings: Settings, storage: Storage, *, submissions: JobSubmissions) -> None:
+    def __init__(
+        self, settings: Settings, storage: Storage, *, inputs: JobInputs, submissions: JobSubmissions
+    ) -> None:
         self._settings, self._storage = settings, storage
-        self._submissions = submissions
+        self._inputs, self._submissions = inputs, submissions
 
     async def take(self, request: Request[Any, Any, Any], tenant_id: UUID, name: Name | None) -> Taken:
         """Take in what a request submits, once under each name.
@@ -40,8 +48,11 @@ class JobDoors:
         content_type, _ = parse_options_header(request.headers.get("content-type", ""))
         if content_type == "multipart/form-data":
             return await self._form(request, tenant_id, name)
+        if content_type == "application/json":
+            return await self._json(request, tenant_id, name)
         raise UnsupportedFormat(
-            f"the content type is {content_type[:100] or 'missing'}; send the file as multipart/form-data"
+            f"the content type is {content_type[:100] or 'missing'}; send a file as multipart/form-data, or"
+            " application/json with `model` and `input`"
         )
 
     async def _form(self, request: Request[Any, Any, Any], tenant_id: UUID, name: Name | None) -> Taken:
@@ -50,4 +61,27 @@ class JobDoors:
             digest = submission_digest(form, {"file": file.digest, "file_name": file.name})
             mark = None if name is None else Mark(name, digest)
             job = await self._submissions.submit(tenant_id, job_id, form, file, mark=mark)
+        return Taken(job, is_new=job.id == job_id)
+
+    async def _json(self, request: Request[Any, Any, Any], tenant_id: UUID, name: Name | None) -> Taken:
+        body = await whole_body(request, max_bytes=self._settings.job_rows_max_bytes)
+        asked = read_request(body)
+        form, mark = asked.form(), None
+        if name is not None:
+            mark = Mark(name, submission_digest(form, await asked.input.content()))
+            known = await self._submissions.find(tenant_id, mark)
+            if known is not None:
+                return Taken(known, is_new=False)
+        with placed_in_body():
+            return await self._take_in(tenant_id, form, asked.input, mark=mark)
+
+    async def _take_in(self, tenant_id: UUID, form: JobForm, given: Input, *, mark: Mark | None) -> Taken:
+        """Make a file of the input, and a job for it; without the job there is to be no file."""
+        job_id = new_id()
+        try:
+            stored = await self._inputs.store(tenant_id, job_id, form, given)
+            job = await self._submissions.submit(tenant_id, job_id, stored.form, stored.file, mark=mark)
+        except BaseException:
+            await self._storage.delete(input_key(job_id))
+            raise
         return Taken(job, is_new=job.id == job_id)

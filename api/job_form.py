@@ -10,6 +10,7 @@ import msgspec
 from litestar import Request
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
+from api.job_request_described import json_submission
 from api.multipart_stream import FilePart, Form, stored_form
 from api.request_bodies_described import binary, form_body, text
 from api.submission_name import KEY_MAX_LENGTH
@@ -73,7 +74,7 @@ def _input(form: Form) -> InputFile | InputAddress:
 
 @dataclass
 class SubmissionForm(Operation):
-    """A submission as a multipart form, for the OpenAPI document."""
+    """A submission as a multipart form, or as JSON, for the OpenAPI document."""
 
     def __post_init__(self) -> None:
         parts = {
@@ -119,6 +120,7 @@ class SubmissionForm(Operation):
             "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
         }
         self.request_body = form_body(parts, required=["model"])
+        self.request_body.content["application/json"] = json_submission()
 
 
 @dataclass

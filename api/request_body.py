@@ -65,3 +65,19 @@ async def body_pieces(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
         if event["body"]:
             yield event["body"]
         more = event["more_body"]
+
+
+async def whole_body(request: Request[Any, Any, Any], *, max_bytes: int) -> bytes:
+    """The body, of a route that reads it as a stream otherwise.
+
+    Raises:
+        TooLarge: it has more than `max_bytes`.
+        BodyCut: the client left before its end.
+    """
+    refuse_beyond(max_bytes, request)
+    body = bytearray()
+    async for piece in body_pieces(request):
+        body += piece
+        if len(body) > max_bytes:
+            raise TooLarge(f"the body has more than the {max_bytes} bytes that are allowed here")
+    return bytes(body)

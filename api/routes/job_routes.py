@@ -9,6 +9,7 @@ from api.routes.job_later_life import retry_job
 from api.routes.job_submission import put_job, submit_job
 from api.routes.jobs import cancel_job, get_events, get_job, list_jobs
 from shared.database.engine import Database
+from shared.jobs.inputs import JobInputs
 from shared.jobs.later_life import LaterLife
 from shared.jobs.news import JobNews
 from shared.jobs.service import JobService
@@ -48,12 +49,22 @@ def _provide_submissions(
     return JobSubmissions(settings, database, storage=storage, messenger=messenger)
 
 
+def _provide_inputs(
+    settings: NamedDependency[Settings],
+    database: NamedDependency[Database],
+    storage: NamedDependency[Storage],
+) -> JobInputs:
+    return JobInputs(settings, database, storage=storage)
+
+
 def _provide_doors(
     settings: NamedDependency[Settings],
     storage: NamedDependency[Storage],
+    *,
+    job_inputs: NamedDependency[JobInputs],
     submissions: NamedDependency[JobSubmissions],
 ) -> JobDoors:
-    return JobDoors(settings, storage, submissions=submissions)
+    return JobDoors(settings, storage, inputs=job_inputs, submissions=submissions)
 
 
 jobs_routes = Router(
@@ -73,6 +84,7 @@ jobs_routes = Router(
     dependencies={
         "jobs": Provide(_provide_jobs, sync_to_thread=False),
         "later_life": Provide(_provide_later_life, sync_to_thread=False),
+        "job_inputs": Provide(_provide_inputs, sync_to_thread=False),
         "doors": Provide(_provide_doors, sync_to_thread=False),
         "submissions": Provide(_provide_submissions, sync_to_thread=False),
     },

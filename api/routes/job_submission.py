@@ -25,9 +25,9 @@ from shared.jobs.view import JobView
 async def submit_job(
     request: Request[Any, Any, Any], *, caller: NamedDependency[Caller], doors: NamedDependency[JobDoors]
 ) -> Response[JobView]:
-    """Predict every row of a file. The answer comes at once; the job goes on in the background.
+    """Predict every row of a file, or of the request. The answer comes at once; the job goes on behind it.
 
-    The output has the rows in the order of the file, the input columns that `include` names, then
+    The output has the rows in the order of the input, the input columns that `include` names, then
     `prediction` (`prediction_0`, `prediction_1`, … for a model with several outputs). An input column of the
     same name keeps it; ours gets an underscore at its end.
 

@@ -172,6 +172,18 @@ def test_a_job_is_submitted_more_than_once_as_the_page_says(reader):
     assert (len(put), len({(job["id"], job["client_id"]) for job in put})) == (3, 1)
 
 
+def test_rows_are_submitted_as_json_as_the_page_says(reader):
+    token = login(reader, "json@example.com")
+    upload_iris(reader, token)
+    submit, ask, fetch = blocks("docs/how-to/submit-json.md", "bash")
+
+    job = job_of(reader, token, submit, ask)
+    reader.types(fetch, TOKEN=token, JOB=job)
+
+    predicted = (reader.folder / "predicted.csv").read_text()
+    assert predicted.splitlines() == ["garden,prediction", "north,setosa", "south,virginica"]
+
+
 def job_of(reader, token: str, submit: str, ask: str) -> str:
     """A job that was submitted and has succeeded."""
     job = json.loads(reader.types(submit, TOKEN=token))["id"]

@@ -25,7 +25,7 @@ class Submitter:
     def __init__(self, client: AsyncClient, account: Account) -> None:
         self._client, self._headers = client, account.headers
 
-    async def post(self, content: bytes = ROWS, *, key: str | None = KEY, **fields: str) -> Response:
+    async def post(self, content: bytes = ROWS, *, key: str | bytes | None = KEY, **fields: str) -> Response:
         headers = self._headers | ({} if key is None else {"Idempotency-Key": key})
         return await self._client.post("/api/v1/jobs", headers=headers, **_form(content, fields))
 
@@ -88,18 +88,17 @@ async def test_an_option_that_is_spelled_out_is_no_other_content(user: Submitter
     assert again.json()["id"] == first.json()["id"]
 
 
-@pytest.mark.parametrize(
-    ("content", "fields"),
-    [(ROWS.replace(b"6.7", b"6.8"), {}), (ROWS, {"include": "none"}), (ROWS, {"metadata": '{"run": 8}'})],
-)
-async def test_other_content_under_the_same_key_is_refused(
-    user: Submitter, settings: Settings, content: bytes, fields: dict[str, str]
-):
+async def test_other_content_under_the_same_key_is_refused(user: Submitter, settings: Settings):
     await user.post()
 
-    other = await user.post(content, **fields)
+    others = [
+        await user.post(ROWS.replace(b"6.7", b"6.8")),
+        await user.post(include="none"),
+        await user.post(metadata='{"run": 8}'),
+    ]
 
-    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert [other.status_code for other in others] == [422, 422, 422]
+    assert {other.json()["code"] for other in others} == {"idempotency_key_reused"}
     assert len(inputs(settings)) == 1
 
 
@@ -158,12 +157,15 @@ async def test_of_different_submissions_under_one_key_at_once_one_is_taken(
     assert len(inputs(settings)) == 1
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, '"open', '"a";b=1', b"caf\xc3\xa9", '""'])
-async def test_what_cannot_be_a_key_is_refused(user: Submitter, settings: Settings, key: str):
-    answer = await user.post(key=key)
+NO_KEYS = ["", "x" * 256, '"open', '"a";b=1', b"caf\xc3\xa9", '""']
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
-    assert "255" in answer.json()["detail"]
+
+async def test_what_cannot_be_a_key_is_refused(user: Submitter, settings: Settings):
+    answers = [await user.post(key=key) for key in NO_KEYS]
+
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
+        assert "255" in answer.json()["detail"]
     assert inputs(settings) == []
 
 

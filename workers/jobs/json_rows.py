@@ -121,8 +121,15 @@ def decoded_object(line: bytes, number: int) -> dict[str, Any]:
     except ValueError as error:
         raise UnreadableInput(f"the line is not JSON ({error}): write an object a line", row=number) from None
     if not isinstance(given, dict):
-        raise UnreadableInput(f"expected an object with the columns, got {kind_of(given)}", row=number)
+        raise UnreadableInput(f"expected an object with the columns, got {_described(given)}", row=number)
     return given
+
+
+def _described(given: Any) -> str:
+    if not isinstance(given, list):
+        return kind_of(given)
+    rule = "where rows come in a request, an array has one for each of the model's columns"
+    return f"an array of {len(given)} values: {rule}"
 
 
 def _refuse_unknown(given: dict[str, Any], known: set[str], number: int) -> None:

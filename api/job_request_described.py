@@ -1,0 +1,65 @@
+"""How the OpenAPI document describes a submission in JSON, which Litestar cannot see."""
+
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Schema
+
+from api.request_bodies_described import text
+
+_EXAMPLE = {
+    "model": "iris_classifier",
+    "input": {"rows": [{"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}]},
+    "output": {"format": "jsonl", "include": "none"},
+    "metadata": {"run": 7},
+}
+
+
+def json_submission() -> OpenAPIMediaType:
+    """The body; its fields are those of `shared.jobs.json_request.JobRequest`."""
+    properties: dict[str, Schema] = {
+        "model": text("Id or name of the model.", example="iris_classifier"),
+        "input": _input(),
+        "version": Schema(
+            type=OpenAPIType.INTEGER,
+            minimum=1,
+            description="Number of the version; the one that serves if left out.",
+        ),
+        "format": text(
+            "What the input is, where that is a file; its bytes say so if left out.", example="csv"
+        ),
+        "encoding": text("Of its text: `utf-8`, `utf-16`, `latin-1` or `cp1252`.", example="cp1252"),
+        "output": _output(),
+        "on_error": text("`fail` (the default) or `skip`.", example="skip"),
+        "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
+        "events": _texts("What `callback_url` is told of beside the end: `job.progress`."),
+        "metadata": _object({}, "Your own, given back with the job."),
+    }
+    schema = _object(properties, "As the form, with structure where the form has text.")
+    schema.required, schema.examples = ["model", "input"], [_EXAMPLE]
+    return OpenAPIMediaType(schema=schema)
+
+
+def _input() -> Schema:
+    row = Schema(
+        one_of=[Schema(type=OpenAPIType.OBJECT), Schema(type=OpenAPIType.ARRAY)],
+        description="An object by column, or an array of values in the order of the model's columns.",
+    )
+    rows = Schema(type=OpenAPIType.ARRAY, items=row, min_items=1, description="The rows themselves.")
+    return _object({"rows": rows}, "What is to be predicted: exactly one of these.")
+
+
+def _output() -> Schema:
+    properties = {
+        "format": text("`parquet`, `csv` or `jsonl`; that of the input if left out.", example="parquet"),
+        "include": Schema(
+            one_of=[text("`all` (the default) or `none`.", example="none"), _texts("Names of columns.")],
+            description="Input columns to carry into the output.",
+        ),
+    }
+    return _object(properties, "What is wanted of the output.")
+
+
+def _texts(description: str) -> Schema:
+    return Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.STRING), description=description)
+
+
+def _object(properties: dict[str, Schema], description: str) -> Schema:
+    return Schema(type=OpenAPIType.OBJECT, properties={**properties} or None, description=description)

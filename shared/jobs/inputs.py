@@ -1,0 +1,100 @@
+"""What a job predicts, as a submission in JSON names it. Every kind of it becomes a file in storage.
+
+A kind is a field of `Input` and a branch of `JobInputs.store`.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.catalog.service import serving_version
+from shared.database.engine import Database
+from shared.errors import FieldError, InvalidInput
+from shared.jobs.errors import InvalidOption
+from shared.jobs.job import FileFormat, input_key
+from shared.jobs.options import JobForm
+from shared.jobs.row_lines import json_lines, rows_digest
+from shared.jobs.submission import InputFile
+from shared.settings import Settings
+from shared.storage.store import Storage
+
+Rows = list[msgspec.Raw]  # each as the caller spelled it: their number may be large, and digits are kept
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Exactly one of these.
+
+    Attributes:
+        rows: objects by column, or arrays of values in the order of the model's columns.
+    """
+
+    rows: Rows | None = None
+
+    def check(self) -> None:
+        """Raises: InvalidInput: there is not exactly one, or it is empty."""
+        kinds = self.__struct_fields__
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "nothing"
+            raise _refused(f"exactly one of {', '.join(kinds)} is needed here, not {found}")
+        if self.rows == []:
+            raise _refused("`rows` is empty: send at least one row", "/rows")
+
+    async def content(self) -> dict[str, Any]:
+        """What tells it from another input, for a digest: equal where the same is to be predicted."""
+        given: dict[str, Any] = msgspec.to_builtins(replace(self, rows=None))
+        return given if self.rows is None else given | {"rows": await rows_digest(self.rows)}
+
+
+class StoredInput(msgspec.Struct, frozen=True):
+    """An input that has become a file, and the form that it is to be submitted with."""
+
+    form: JobForm
+    file: InputFile
+
+
+class JobInputs:
+    """Turns inputs into files."""
+
+    def __init__(self, settings: Settings, database: Database, *, storage: Storage) -> None:
+        self._settings, self._database, self._storage = settings, database, storage
+
+    async def store(self, tenant_id: UUID, job_id: UUID, form: JobForm, given: Input) -> StoredInput:
+        """Put the file where the job's input belongs. Who asks for it removes it, should there be no job.
+
+        Raises:
+            InvalidOption, TooLarge: it cannot become one.
+            ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
+        """
+        assert given.rows is not None  # noqa: S101  narrows the type: `check` has seen to it
+        return await self._rows(tenant_id, job_id, form, rows=given.rows)
+
+    async def _rows(self, tenant_id: UUID, job_id: UUID, form: JobForm, *, rows: Rows) -> StoredInput:
+        _refuse_file_options(form)
+        async with self._database.transaction() as session:
+            version = await serving_version(session, tenant_id, form.model, form.version)
+        names = [column.name for column in version.signature.inputs]
+        file = await self._write(job_id, json_lines(rows, names), name="rows.jsonl")
+        # The version is settled: arrays are in the order of this one's columns.
+        return StoredInput(replace(form, format=FileFormat.JSONL, version=version.number), file)
+
+    async def _write(self, job_id: UUID, content: AsyncIterator[bytes], *, name: str) -> InputFile:
+        key = input_key(job_id)
+        written = await self._storage.write(key, content, max_bytes=self._settings.job_max_bytes)
+        return InputFile(key=key, name=name, size_bytes=written.size_bytes, digest=written.digest)
+
+
+def _refuse_file_options(form: JobForm) -> None:
+    for option in ("format", "encoding"):
+        if getattr(form, option) is not None:
+            why = "says what a file is, and rows are no file: leave it out"
+            raise InvalidOption(
+                f"the option {option!r} {why}", [FieldError(message=why, pointer=f"/{option}")]
+            )
+
+
+def _refused(why: str, place: str = "") -> InvalidInput:
+    return InvalidInput(f"the input does not fit: {why}", [FieldError(message=why, pointer=f"/input{place}")])
