@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, post, put
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 
 from api.job_doors import JobDoors
 from api.job_form import KeyedSubmissionForm, SubmissionForm
@@ -13,6 +14,8 @@ from api.routes.job_ref import JobRef
 from api.submission_name import name_by_id, name_by_key
 from shared.access.caller import Caller
 from shared.jobs.view import JobView
+
+_SAME_AGAIN = {200: ResponseSpec(JobView, description="The job of the same content, sent before.")}
 
 
 @post(
@@ -44,7 +47,7 @@ async def submit_job(
     status_code=202,
     operation_class=SubmissionForm,
     opt=LIMITED_AS_UPLOAD,
-    responses=answers(400, 401, 404, 409, 413, 415, 422),
+    responses=answers(400, 401, 404, 409, 413, 415, 422) | _SAME_AGAIN,
 )
 async def put_job(
     request: Request[Any, Any, Any],

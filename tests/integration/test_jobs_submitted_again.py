@@ -1,6 +1,7 @@
 """A submission that is sent again is the same job: by a key in a header, or by an id of the client's own."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -144,6 +145,31 @@ async def test_a_hundred_equal_submissions_at_once_are_one_job(
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert await job_count(database) == 1
+    assert len(inputs(settings)) == 1
+
+
+async def test_a_submission_that_is_still_arriving_holds_up_no_other(
+    user: Submitter, client: AsyncClient, account: Account, settings: Settings
+):
+    whole = client.build_request("POST", "/api/v1/jobs", **_form(ROWS, {}))
+    body = await whole.aread()
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:-20]
+        begun.set()
+        await may_end.wait()
+        yield body[-20:]
+
+    headers = account.headers | {"Idempotency-Key": KEY, "Content-Type": whole.headers["Content-Type"]}
+    slow = asyncio.create_task(client.post("/api/v1/jobs", content=slowly(), headers=headers))
+    await begun.wait()
+
+    quick = await user.post()
+    may_end.set()
+
+    assert quick.status_code == 202
+    assert (await slow).json()["id"] == quick.json()["id"]
     assert len(inputs(settings)) == 1
 
 
