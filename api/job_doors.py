@@ -73,6 +73,7 @@ class JobDoors:
             if known is not None:
                 return Taken(known, is_new=False)
         with placed_in_body():
+            await self._submissions.check(tenant_id, form)
             return await self._take_in(tenant_id, form, asked.input, mark=mark)
 
     async def _take_in(self, tenant_id: UUID, form: JobForm, given: Input, *, mark: Mark | None) -> Taken:

@@ -12,7 +12,7 @@ from shared.jobs.expiry import start_clock
 from shared.jobs.hints import send_hints
 from shared.jobs.input_address import InputAddress
 from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
-from shared.jobs.job import JobStatus
+from shared.jobs.job import FileFormat, JobStatus
 from shared.jobs.lookup import progress_of
 from shared.jobs.open_jobs import check_open_jobs, take_place
 from shared.jobs.options import JobForm
@@ -63,6 +63,21 @@ class JobSubmissions:
             job = await find_marked(session, tenant_id, mark)
             return None if job is None else await self._view(session, job)
 
+    async def check(self, tenant_id: UUID, form: JobForm) -> None:
+        """Refuse what can be refused before there is a file, which may take long to come.
+
+        Raises:
+            InvalidOption, CallbackUrlRefused: an option does not fit.
+            ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
+        """
+        self._check_callback(form)
+        form.columns()
+        form.labels()
+        form.tells_progress()
+        form.output(FileFormat.JSONL)  # refuses the same for every other input
+        async with self._database.transaction() as session:
+            await serving_version(session, tenant_id, form.model, form.version)
+
     async def submit(
         self,
         tenant_id: UUID,
@@ -97,8 +112,7 @@ class JobSubmissions:
     async def _take_on(
         self, tenant_id: UUID, job_id: UUID, form: JobForm, *, file: InputFile, mark: Mark | None
     ) -> JobView:
-        if form.callback_url is not None:
-            check_callback_url(form.callback_url, self._settings)
+        self._check_callback(form)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
         expires_after_s = form.expires_after_s()
         source = await self._source(tenant_id, form, file)
@@ -110,6 +124,10 @@ class JobSubmissions:
             job.tells_progress, job.on_error, job.priority = tells_progress, form.on_error, form.priority
             await start_clock(session, job, expires_after_s)
             return await self._view(session, await add_once(session, job, mark))
+
+    def _check_callback(self, form: JobForm) -> None:
+        if form.callback_url is not None:
+            check_callback_url(form.callback_url, self._settings)
 
     async def _view(self, session: AsyncSession, job: JobRow) -> JobView:
         progress = await progress_of(session, [job])
