@@ -24,6 +24,7 @@ from api.routes.catalog import catalog_routes
 from api.routes.health import health_routes
 from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
+from api.routes.uploads import uploads_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
 from shared.jobs.input_buckets import check_places
@@ -44,6 +45,7 @@ RESOURCES = (
     "promotions",
     "readiness",
     "storage",
+    "uploads",
 )
 
 
@@ -64,6 +66,7 @@ def create_app(settings: Settings) -> Litestar:
                     catalog_routes,
                     analytics_routes,
                     jobs_routes,
+                    uploads_routes,
                     webhooks_routes,
                 ],
                 opt=LIMITED_BY_METHOD,

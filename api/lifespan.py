@@ -30,6 +30,7 @@ from shared.metrics.publisher import MetricsPublisher
 from shared.predictions.placement import Heartbeats
 from shared.settings import Settings
 from shared.storage.store import Storage
+from shared.uploads.service import Uploads
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -88,7 +89,8 @@ def _open_catalog(state: State, settings: Settings, closing: AsyncExitStack) -> 
 
 
 def _open_jobs(state: State, settings: Settings, closing: AsyncExitStack) -> None:
-    """Who follows which job."""
+    """Files for jobs, and who follows which job."""
+    state.uploads = Uploads(settings, state.database, state.storage)
     state.job_news = JobNews(state.redis)
     closing.push_async_callback(state.job_news.close)
     state.event_streams = EventStreams(settings.max_event_streams)

@@ -180,7 +180,7 @@ def _headers(error: PlatformError) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, errors.TransientError) and not isinstance(error, errors.DeadlineExceeded):
         return {"Retry-After": "1"}
-    return {}
+    return dict(getattr(error, "headers", {}))
 
 
 def _bearer_error(error: errors.Unauthenticated) -> str:

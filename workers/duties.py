@@ -17,6 +17,8 @@ from shared.jobs.news import JobNews
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
+from shared.storage.store import Storage
+from shared.uploads.expiry import remove_old_uploads
 from shared.webhooks.service import due_deliveries
 
 
@@ -38,6 +40,7 @@ class _Duties:
     def __init__(self, settings: Settings, database: Database, *, redis: Redis, messenger: Messenger) -> None:
         self._settings, self._database = settings, database
         self._redis, self._messenger, self._news = redis, messenger, JobNews(redis)
+        self._storage = Storage(settings.storage_url)
 
     def all(self) -> list[Duty]:
         """As they are named here."""
@@ -48,6 +51,7 @@ class _Duties:
             self.send_due_deliveries,
             self.resend_lost_validations,
             self.fold_old_statistics,
+            self.remove_uploads,
         )
         return [Duty(duty.__name__, duty) for duty in duties]
 
@@ -92,3 +96,7 @@ class _Duties:
         async with self._database.transaction() as session:
             await fold_minutes(session, minutes_days=self._settings.statistics_minutes_days)
             await forget_old_counts(session)
+
+    async def remove_uploads(self) -> None:
+        """Remove uploads whose time is up, and what belongs to none."""
+        await remove_old_uploads(self._database, self._storage)

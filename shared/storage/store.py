@@ -13,13 +13,18 @@ Keys, and who writes them:
     jobs/{job_id}/parts/{index}.{fence}.errors  likewise the rows that it left out
     jobs/{job_id}/errors.{fence}.{format}  all of those          batch worker
     jobs/{job_id}/result.{fence}       the whole output         batch worker
+    uploads/{upload_id}/{start}.{uuid}  a piece of a file that comes in several requests: api; a piece without
+                                       its row in `upload_pieces` is nobody's, and goes with the upload
+    uploads/{upload_id}/whole.{uuid}   all pieces joined         api
     environments/{id}                  what an environment of libraries holds, with hashes: predict worker
     environments/requests/{digest}     the id of the environment that a request was resolved to: likewise
 """
 
+import asyncio
 import hashlib
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +35,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from typing_extensions import Buffer
 
@@ -40,6 +46,7 @@ from shared.storage.errors import ObjectMissing, in_our_words, writing_in_our_wo
 PIECE_BYTES = 4 * 1024 * 1024  # what is read at a time
 # What is written at a time. S3 takes pieces of 5 MiB or more, and 10,000 of them: objects up to 78 GiB.
 PART_BYTES = 8 * 1024 * 1024
+_COPIED_BY_BUCKETS_BYTES = 5_000_000_000  # S3's CopyObject takes no more
 _HASHED_BESIDE_BYTES = 256 * 1024  # smaller pieces are hashed sooner than handed to a thread
 
 
@@ -106,6 +113,29 @@ class Storage:
             async for page in obstore.list(self._store, prefix, chunk_size=1000):
                 for path in {entry["path"] for entry in page if not spare(entry["path"])}:
                     await self.delete(path)
+
+    async def delete_folder(self, prefix: str) -> None:
+        """Remove all under `prefix` and a slash, also what a crash left half written.
+
+        A bucket's unfinished uploads are not seen by listing it; its own rules have to end them.
+        """
+        if self._folder is None:
+            await self.delete_under(prefix)
+        else:
+            await asyncio.to_thread(shutil.rmtree, self._folder / prefix, ignore_errors=True)
+
+    async def copy(self, key: str, to: str) -> None:
+        """Store the object under a second key: in a folder without copying its bytes, in a bucket there.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        size = await self.size(key)
+        if self._folder is not None or size <= _COPIED_BY_BUCKETS_BYTES:
+            with suppress(BaseError):  # a file system without links, a store that does not copy
+                await obstore.copy_async(self._store, key, to)
+                return
+        await self.write(to, self.read(key, end=size), max_bytes=size)
 
     async def descriptor(self, key: str) -> int:
         """An open descriptor to read the object from; the caller closes it.
