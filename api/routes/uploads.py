@@ -6,14 +6,14 @@ answers are JSON too.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, Router, delete, get, head, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
-from litestar.params import HeaderParameter, JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta
 
 from api.multipart_stream import tidy_file_name
@@ -23,37 +23,26 @@ from api.rate_limit import LIMITED_AS_UPLOAD
 from api.repr_digest import announced_digest
 from api.request_bodies_described import binary
 from api.request_body import body_pieces, refuse_beyond
+from api.upload_headers import (
+    MOST_BYTES,
+    UploadComplete,
+    UploadLength,
+    UploadOffset,
+    WholeDigest,
+    length_of,
+    offset_of,
+    says_complete,
+    upload_headers,
+)
 from shared.access.caller import Caller
 from shared.errors import UnsupportedFormat
 from shared.settings import Settings
 from shared.uploads.service import Uploads
 from shared.uploads.tables import UploadRow
 
-_MOST = 2**63 - 1  # what a column of sizes holds
-
 UploadRef = Annotated[str, PathParameter(description="Id of the upload.", max_length=200)]
-SizeBytes = Annotated[int, Meta(ge=1, le=_MOST, description="Of the whole file, if it is known.")]
+SizeBytes = Annotated[int, Meta(ge=1, le=MOST_BYTES, description="Of the whole file, if it is known.")]
 FileName = Annotated[str, Meta(max_length=1000, description="What the file is called.")]
-Offset = Annotated[
-    int,
-    HeaderParameter(
-        name="Upload-Offset", ge=0, le=_MOST, description="How many bytes of the file come before the body."
-    ),
-]
-IsLast = Annotated[
-    Literal["?0", "?1"] | None,
-    HeaderParameter(
-        name="Upload-Complete",
-        description="`?1`: the file ends with this body. Needed where its size was not told at the begin.",
-    ),
-]
-ReprDigest = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Repr-Digest",
-        description="`sha-256=:<base64>:` of the whole file, compared once all of it is there.",
-    ),
-]
 
 
 class NewUpload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +50,9 @@ class NewUpload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     file_name: FileName = ""
     size_bytes: SizeBytes | None = None
+
+
+_NOTHING_SAID = NewUpload()
 
 
 class UploadAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,18 +86,19 @@ class BytesOfUpload(Operation):
 
 @post("/", status_code=201, opt=LIMITED_AS_UPLOAD, responses=answers(400, 401, 409, 413, 422))
 async def create_upload(
-    data: JSONBody[NewUpload],
     caller: NamedDependency[Caller],
     *,
+    data: JSONBody[NewUpload] = _NOTHING_SAID,
+    upload_length: UploadLength = None,
     uploads: NamedDependency[Uploads],
     settings: NamedDependency[Settings],
-    repr_digest: ReprDigest = None,
+    repr_digest: WholeDigest = None,
 ) -> Response[UploadAnswer]:
-    """Begin to send a file, of which the bytes follow by `PATCH`. `{}` will do for a body."""
+    """Begin to send a file, of which the bytes follow by `PATCH`. All of the body may be left out."""
     row = await uploads.create(
         caller.tenant_id,
         file_name=tidy_file_name(data.file_name),
-        size_bytes=data.size_bytes,
+        size_bytes=length_of(upload_length) if data.size_bytes is None else data.size_bytes,
         digest=announced_digest(repr_digest),
     )
     answer = _answer(row, settings)
@@ -150,7 +143,7 @@ async def get_upload_offset(
 ) -> Response[None]:
     """How far an upload is: `Upload-Offset` is where to go on, unless `Upload-Complete` is `?1`."""
     row = await uploads.get(caller.tenant_id, upload)
-    return Response(None, status_code=204, headers=_headers(row, settings))
+    return Response(None, status_code=204, headers=upload_headers(row, settings))
 
 
 @patch(
@@ -163,8 +156,8 @@ async def continue_upload(
     request: Request[Any, Any, Any],
     upload: UploadRef,
     *,
-    offset: Offset,
-    is_last: IsLast = None,
+    upload_offset: UploadOffset = None,
+    upload_complete: UploadComplete = None,
     caller: NamedDependency[Caller],
     uploads: NamedDependency[Uploads],
     settings: NamedDependency[Settings],
@@ -176,9 +169,10 @@ async def continue_upload(
     when the file is put together, which takes some seconds for each GB.
     """
     _refuse_forms(request)
-    claim = await uploads.claim(caller.tenant_id, upload, offset=offset)
+    is_last = says_complete(upload_complete)
+    claim = await uploads.claim(caller.tenant_id, upload, offset=offset_of(upload_offset))
     refuse_beyond(claim.most_bytes - claim.offset, request)
-    await uploads.receive(claim, body_pieces(request), is_last=is_last == "?1")
+    await uploads.receive(claim, body_pieces(request), is_last=is_last)
     return _answer(await uploads.get(caller.tenant_id, upload), settings)
 
 
@@ -206,18 +200,7 @@ def upload_answer(row: UploadRow, settings: Settings) -> UploadAnswer:
 
 
 def _answer(row: UploadRow, settings: Settings) -> Response[UploadAnswer]:
-    return Response(upload_answer(row, settings), headers=_headers(row, settings))
-
-
-def _headers(row: UploadRow, settings: Settings) -> dict[str, str]:
-    length = {} if row.size_bytes is None else {"Upload-Length": str(row.size_bytes)}
-    return {
-        "Upload-Offset": str(row.offset_bytes),
-        "Upload-Complete": "?1" if row.key is not None else "?0",
-        "Upload-Limit": f"max-size={settings.job_max_bytes}",
-        "Cache-Control": "no-store",
-        **length,
-    }
+    return Response(upload_answer(row, settings), headers=upload_headers(row, settings))
 
 
 def _refuse_forms(request: Request[Any, Any, Any]) -> None:

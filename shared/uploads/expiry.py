@@ -15,8 +15,8 @@ from shared.storage.store import Storage
 from shared.uploads.keys import upload_folder
 from shared.uploads.tables import UploadRow
 
-# A request stores its last piece, and learns that the upload has ended, in less: see `incoming`.
-WRITERS_ARE_GONE_AFTER: Final = timedelta(minutes=10)
+# In less a request has stored its last piece (see `incoming`) or joined all, and learnt that it is over.
+WRITERS_ARE_GONE_AFTER: Final = timedelta(hours=1)
 _MOST = 100  # at a time
 
 

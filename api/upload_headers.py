@@ -1,0 +1,94 @@
+"""The headers of draft-ietf-httpbis-resumable-upload, read and written."""
+
+from typing import Annotated, TypeAlias
+
+from litestar.params import HeaderParameter
+
+from shared.errors import MalformedRequest
+from shared.settings import Settings
+from shared.uploads.tables import UploadRow
+
+MOST_BYTES = 2**63 - 1  # what a column of sizes holds
+_BOOLEANS = {None: False, "?0": False, "?1": True}  # as structured fields spell them (RFC 9651)
+
+UploadOffset: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Upload-Offset", description="Needed: how many bytes of the file come before the body."
+    ),
+]
+UploadComplete: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Upload-Complete",
+        description="`?1`: the file ends with this body. Needed where its size was not told at the begin.",
+    ),
+]
+UploadLength: TypeAlias = Annotated[
+    str | None, HeaderParameter(name="Upload-Length", description="In place of `size_bytes`.")
+]
+WholeDigest: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Repr-Digest",
+        description="`sha-256=:<base64>:` of the whole file, compared once all of it is there.",
+    ),
+]
+
+
+def offset_of(header: str | None) -> int:
+    """What `Upload-Offset` says.
+
+    Raises:
+        MalformedRequest: it is missing, or no number of bytes.
+    """
+    if header is None:
+        raise MalformedRequest(
+            "the header Upload-Offset is missing: it says how many bytes of the file come before the body"
+        )
+    return _bytes(header, name="Upload-Offset")
+
+
+def length_of(header: str | None) -> int | None:
+    """What `Upload-Length` says, if it is there.
+
+    Raises:
+        MalformedRequest: it is no number of bytes, or 0.
+    """
+    if header is None:
+        return None
+    length = _bytes(header, name="Upload-Length")
+    if not length:
+        raise MalformedRequest("the header Upload-Length is 0: there are no empty files of rows")
+    return length
+
+
+def says_complete(header: str | None) -> bool:
+    """What `Upload-Complete` says; false where it is missing.
+
+    Raises:
+        MalformedRequest: it is neither `?0` nor `?1`.
+    """
+    if header not in _BOOLEANS:
+        raise MalformedRequest("the header Upload-Complete is `?1` with the last bytes, and `?0` before")
+    return _BOOLEANS[header]
+
+
+def upload_headers(row: UploadRow, settings: Settings) -> dict[str, str]:
+    """How far an upload is."""
+    length = {} if row.size_bytes is None else {"Upload-Length": str(row.size_bytes)}
+    return {
+        "Upload-Offset": str(row.offset_bytes),
+        "Upload-Complete": "?1" if row.key is not None else "?0",
+        "Upload-Limit": f"max-size={settings.job_max_bytes}",
+        "Cache-Control": "no-store",
+        **length,
+    }
+
+
+def _bytes(text: str, *, name: str) -> int:
+    # So many digits hold the largest number; Python itself refuses to read thousands of them.
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MOST_BYTES)) else -1
+    if not 0 <= number <= MOST_BYTES:
+        raise MalformedRequest(f"the header {name} must be a number of bytes, such as 0 or 16777216")
+    return number
