@@ -184,6 +184,33 @@ def test_rows_are_submitted_as_json_as_the_page_says(reader):
     assert predicted.splitlines() == ["garden,prediction", "north,setosa", "south,virginica"]
 
 
+def test_a_large_file_is_sent_as_the_page_says(reader):
+    token = login(reader, "uploads@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    page = "docs/how-to/send-large-files.md"
+    begin, send, go_on, use = blocks(page, "bash")
+    _, ask, fetch, *_ = blocks("docs/how-to/predict-a-file.md", "bash")
+
+    whole, broken = (json.loads(reader.types(begin, TOKEN=token))["id"] for _ in range(2))
+    sent = json.loads(reader.types(send, TOKEN=token, UPLOAD=whole))
+    httpx.patch(
+        f"{reader.base_url}/api/v1/uploads/{broken}",
+        content=FLOWERS[:70],
+        headers={"Authorization": f"Bearer {token}", "Upload-Offset": "0"},
+    ).raise_for_status()
+    ended = json.loads(reader.types(go_on, TOKEN=token, UPLOAD=broken))
+    job = job_of(reader, token, use.replace("$UPLOAD", broken), ask)
+    reader.types(fetch, TOKEN=token, JOB=job)
+    printed = reader.runs(blocks(page, "python")[0], TOKEN=token)
+
+    promised = json.loads(blocks(page, "json")[0])
+    assert (sent.keys(), sent["complete"]) == (promised.keys(), True)
+    assert ended["sha256"] == sent["sha256"]
+    assert (reader.folder / "predicted.csv").read_text().splitlines()[2].endswith("virginica")
+    assert printed == f"{len(FLOWERS)}\n"
+
+
 def job_of(reader, token: str, submit: str, ask: str) -> str:
     """A job that was submitted and has succeeded."""
     job = json.loads(reader.types(submit, TOKEN=token))["id"]

@@ -7,14 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import msgspec
-import psutil
 import pytest
 from httpx import AsyncClient
 
-from tests.fixtures.processes import ROOT, started
+from tests.fixtures.processes import ROOT, peak_memory, started
 
 MIB = 1024 * 1024
 
@@ -46,22 +44,6 @@ def pieces(size_bytes):
             yield piece
 
     return generate()
-
-
-@contextmanager
-def peak_memory(process):
-    """How much more than before the process held at its highest in the block, in bytes."""
-    watched = psutil.Process(process.popen.pid)
-    before = watched.memory_info().rss
-    # The kernel keeps the highest mark itself; writing 5 sets it back to the present.
-    status = f"/proc/{process.popen.pid}/status"
-    with open(f"/proc/{process.popen.pid}/clear_refs", "w") as marks:  # noqa: PTH123  not a file of ours
-        marks.write("5")
-    peaks = []
-    yield peaks
-    with open(status) as lines:  # noqa: PTH123
-        high_kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    peaks.append(high_kib * 1024 - before)
 
 
 async def test_a_big_raw_body_costs_little_memory(process, network, account):
