@@ -9,6 +9,7 @@ from multipart import parse_options_header
 
 from api.job_form import submitted_form
 from api.request_body import whole_body
+from api.urlencoded_form import URLENCODED
 from shared.errors import UnsupportedFormat
 from shared.ids import new_id
 from shared.jobs.inputs import Input, JobInputs
@@ -46,7 +47,9 @@ class JobDoors:
             CallerError: it does not fit; the text says why.
         """
         content_type, _ = parse_options_header(request.headers.get("content-type", ""))
-        if content_type == "multipart/form-data":
+        if content_type in ("multipart/form-data", URLENCODED):
+            if name is None:
+                await self._submissions.check_room(tenant_id)
             return await self._form(request, tenant_id, name)
         if content_type == "application/json":
             return await self._json(request, tenant_id, name)
@@ -57,31 +60,36 @@ class JobDoors:
 
     async def _form(self, request: Request[Any, Any, Any], tenant_id: UUID, name: Name | None) -> Taken:
         async with submitted_form(request, self._storage, self._settings) as submission:
-            form, file, job_id = submission.form, submission.file, submission.job_id
-            digest = submission_digest(form, {"file": file.digest, "file_name": file.name})
+            form, given, job_id = submission.form, submission.given, submission.job_id
+            if isinstance(given, Input):
+                return await self._input(tenant_id, form, given, name=name)
+            digest = submission_digest(form, {"file": given.digest, "file_name": given.name})
             mark = None if name is None else Mark(name, digest)
-            job = await self._submissions.submit(tenant_id, job_id, form, file, mark=mark)
+            job = await self._submissions.submit(tenant_id, job_id, form, given, mark=mark)
         return Taken(job, is_new=job.id == job_id)
 
     async def _json(self, request: Request[Any, Any, Any], tenant_id: UUID, name: Name | None) -> Taken:
-        body = await whole_body(request, max_bytes=self._settings.job_rows_max_bytes)
-        asked = read_request(body)
-        form, mark = asked.form(), None
+        asked = read_request(await whole_body(request, max_bytes=self._settings.job_rows_max_bytes))
+        with placed_in_body():
+            return await self._input(tenant_id, asked.form(), asked.input, name=name)
+
+    async def _input(self, tenant_id: UUID, form: JobForm, given: Input, *, name: Name | None) -> Taken:
+        """Take in an input that is no file yet, unless the same one has come before."""
+        mark = None
         if name is not None:
-            mark = Mark(name, submission_digest(form, await asked.input.content()))
+            mark = Mark(name, submission_digest(form, await given.content()))
             known = await self._submissions.find(tenant_id, mark)
             if known is not None:
                 return Taken(known, is_new=False)
-        with placed_in_body():
-            await self._submissions.check(tenant_id, form)
-            return await self._take_in(tenant_id, form, asked.input, mark=mark)
+        await self._submissions.check(tenant_id, form)
+        return await self._take_in(tenant_id, form, given, mark=mark)
 
     async def _take_in(self, tenant_id: UUID, form: JobForm, given: Input, *, mark: Mark | None) -> Taken:
         """Make a file of the input, and a job for it; without the job there is to be no file."""
         job_id = new_id()
         try:
             stored = await self._inputs.store(tenant_id, job_id, form, given)
-            job = await self._submissions.submit(tenant_id, job_id, stored.form, stored.file, mark=mark)
+            job = await self._submissions.submit(tenant_id, job_id, stored.form, stored.source, mark=mark)
         except BaseException:
             await self._storage.delete(input_key(job_id))
             raise

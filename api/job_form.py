@@ -17,20 +17,22 @@ from api.submission_name import KEY_MAX_LENGTH
 from api.urlencoded_form import is_urlencoded, urlencoded_fields
 from shared.errors import FieldError, InvalidInput
 from shared.ids import new_id
-from shared.jobs.input_address import InputAddress
+from shared.jobs.inputs import Input
 from shared.jobs.job import input_key
 from shared.jobs.options import JobForm
 from shared.jobs.submission import InputFile
 from shared.settings import Settings
 from shared.storage.store import Storage
 
+_IN_PLACE_OF_FILE = ("url", "upload_id")
+
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A file in storage, or where one lies elsewhere, and what shall be done with it."""
+    """A file in storage, or what the form names in its place, and what shall be done with it."""
 
     job_id: UUID
     form: JobForm
-    file: InputFile | InputAddress
+    given: InputFile | Input
 
 
 @asynccontextmanager
@@ -39,7 +41,7 @@ async def submitted_form(
 ) -> AsyncIterator[Submission]:
     """The submission that a form holds: multipart, or of fields alone."""
     job_id = new_id()
-    fields = (*JobForm.__struct_fields__, "url")
+    fields = (*JobForm.__struct_fields__, *_IN_PLACE_OF_FILE)
     if is_urlencoded(request):
         yield _submission(job_id, Form(await urlencoded_fields(request, fields=fields), {}))
         return
@@ -49,24 +51,26 @@ async def submitted_form(
 
 
 def _submission(job_id: UUID, form: Form) -> Submission:
-    return Submission(job_id=job_id, form=form.fields_as(JobForm), file=_input(form))
+    return Submission(job_id=job_id, form=form.fields_as(JobForm), given=_given(form))
 
 
-def _input(form: Form) -> InputFile | InputAddress:
-    """Whichever of the two was sent."""
-    url, stored = form.fields.get("url", ""), form.files.get("file")
-    if stored is None and not url:
+def _given(form: Form) -> InputFile | Input:
+    """The one input that was sent or named."""
+    named = {name: form.fields[name] for name in _IN_PLACE_OF_FILE if form.fields.get(name)}
+    stored = form.files.get("file")
+    if stored is None and not named:
         raise InvalidInput(
-            "the file 'file' is missing or empty, and there is no 'url' of one",
-            [FieldError(message="a file is needed here, or a URL in `url`", pointer="/file")],
+            "the file 'file' is missing or empty, and neither 'url' nor 'upload_id' names one",
+            [FieldError(message="a file is needed here, or one of the others", pointer="/file")],
+        )
+    if (stored is not None) + len(named) > 1:
+        several = " and ".join(repr(name) for name in (*(["file"] if stored else []), *named))
+        raise InvalidInput(
+            f"the form holds {several}: a job has one input",
+            [FieldError(message="leave it out where there is another", pointer=f"/{[*named][-1]}")],
         )
     if stored is None:
-        return InputAddress(url)
-    if url:
-        raise InvalidInput(
-            "the form holds a 'file' and a 'url': a job has one input",
-            [FieldError(message="leave it out where a file is sent", pointer="/url")],
-        )
+        return Input(url=named.get("url"), upload_id=named.get("upload_id"))
     return InputFile(
         key=stored.key, name=stored.file_name, size_bytes=stored.size_bytes, digest=stored.digest
     )
@@ -82,6 +86,9 @@ class SubmissionForm(Operation):
             "url": text(
                 "Where they lie instead, `https://…` or `s3://bucket/key`: they are fetched from there.",
                 example="https://example.com/flowers.parquet",
+            ),
+            "upload_id": text(
+                "Or the id of a complete upload.", example="0198c1de-4a64-7c3a-9d3c-1f0e5a7c2b11"
             ),
             "model": text("Id or name of the model.", example="iris_classifier"),
             "version": text("Number of the version; the one that serves if left out.", example="3"),

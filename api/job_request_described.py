@@ -28,9 +28,11 @@ def json_submission() -> OpenAPIMediaType:
         "encoding": text("Of its text: `utf-8`, `utf-16`, `latin-1` or `cp1252`.", example="cp1252"),
         "output": _output(),
         "on_error": text("`fail` (the default) or `skip`.", example="skip"),
+        "priority": text("`high`, `normal` (the default) or `low`.", example="high"),
         "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
         "events": _texts("What `callback_url` is told of beside the end: `job.progress`."),
         "metadata": _object({}, "Your own, given back with the job."),
+        "expires_after": text("How long the job may take, from `1s` to `30d`.", example="2h"),
     }
     schema = _object(properties, "As the form, with structure where the form has text.")
     schema.required, schema.examples = ["model", "input"], [_EXAMPLE]
@@ -43,7 +45,15 @@ def _input() -> Schema:
         description="An object by column, or an array of values in the order of the model's columns.",
     )
     rows = Schema(type=OpenAPIType.ARRAY, items=row, min_items=1, description="The rows themselves.")
-    return _object({"rows": rows}, "What is to be predicted: exactly one of these.")
+    properties = {
+        "rows": rows,
+        "url": text(
+            "Where a file lies, `https://…` or `s3://bucket/key`: it is fetched from there.",
+            example="https://example.com/flowers.parquet",
+        ),
+        "upload_id": text("Id of a complete upload.", example="0198c1de-4a64-7c3a-9d3c-1f0e5a7c2b11"),
+    }
+    return _object(properties, "What is to be predicted: exactly one of these.")
 
 
 def _output() -> Schema:

@@ -17,6 +17,7 @@ from shared.jobs.submission import JobSubmissions
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
 from shared.storage.store import Storage
+from shared.uploads.service import Uploads
 
 
 def _provide_jobs(
@@ -53,8 +54,10 @@ def _provide_inputs(
     settings: NamedDependency[Settings],
     database: NamedDependency[Database],
     storage: NamedDependency[Storage],
+    *,
+    uploads: NamedDependency[Uploads],
 ) -> JobInputs:
-    return JobInputs(settings, database, storage=storage)
+    return JobInputs(settings, database, storage=storage, uploads=uploads)
 
 
 def _provide_doors(

@@ -1,4 +1,4 @@
-"""What a job predicts, as a submission in JSON names it. Every kind of it becomes a file in storage.
+"""What a job predicts, where it is not a file that was sent. Every kind of it becomes a file in storage.
 
 A kind is a field of `Input` and a branch of `JobInputs.store`.
 """
@@ -8,18 +8,20 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from shared.catalog.service import serving_version
 from shared.database.engine import Database
 from shared.errors import FieldError, InvalidInput
 from shared.jobs.errors import InvalidOption
+from shared.jobs.input_address import InputAddress
 from shared.jobs.job import FileFormat, input_key
 from shared.jobs.options import JobForm
 from shared.jobs.row_lines import json_lines, rows_digest
 from shared.jobs.submission import InputFile
 from shared.settings import Settings
 from shared.storage.store import Storage
+from shared.uploads.service import Uploads
 
 Rows = list[msgspec.Raw]  # each as the caller spelled it: their number may be large, and digits are kept
 
@@ -29,9 +31,13 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         rows: objects by column, or arrays of values in the order of the model's columns.
+        url: where a worker shall fetch a file from; it may hold a secret.
+        upload_id: of a complete upload.
     """
 
     rows: Rows | None = None
+    url: str | None = None
+    upload_id: str | None = None
 
     def check(self) -> None:
         """Raises: InvalidInput: there is not exactly one, or it is empty."""
@@ -50,25 +56,32 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class StoredInput(msgspec.Struct, frozen=True):
-    """An input that has become a file, and the form that it is to be submitted with."""
+    """An input that has become a file, or shall be fetched, and the form that it is to be submitted with."""
 
     form: JobForm
-    file: InputFile
+    source: InputFile | InputAddress
 
 
 class JobInputs:
     """Turns inputs into files."""
 
-    def __init__(self, settings: Settings, database: Database, *, storage: Storage) -> None:
-        self._settings, self._database, self._storage = settings, database, storage
+    def __init__(self, settings: Settings, database: Database, *, storage: Storage, uploads: Uploads) -> None:
+        self._settings, self._database = settings, database
+        self._storage, self._uploads = storage, uploads
 
     async def store(self, tenant_id: UUID, job_id: UUID, form: JobForm, given: Input) -> StoredInput:
         """Put the file where the job's input belongs. Who asks for it removes it, should there be no job.
 
         Raises:
             InvalidOption, TooLarge: it cannot become one.
+            UploadNotFound, UploadIncomplete: there is no such upload, or not all of it.
             ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
         """
+        if given.url is not None:
+            return StoredInput(form, InputAddress(given.url))
+        if given.upload_id is not None:
+            taken = await self._uploads.take(tenant_id, given.upload_id, key=input_key(job_id))
+            return StoredInput(form, InputFile(**asdict(taken)))
         assert given.rows is not None  # noqa: S101  narrows the type: `check` has seen to it
         return await self._rows(tenant_id, job_id, form, rows=given.rows)
 

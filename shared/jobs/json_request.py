@@ -7,15 +7,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.jobs.errors import InvalidOption
+from shared.errors import InvalidInput
 from shared.jobs.inputs import Input
-from shared.jobs.job import FileFormat, OnError
+from shared.jobs.job import FileFormat, OnError, Priority
 from shared.jobs.options import JobForm
 from shared.jobs.text_encoding import TextEncoding
 from shared.json_body import MalformedJson, decode_json_as
 
 # Where an option of the form stands in the body, if not under its own name at the top.
-PLACES = {"output_format": "/output/format", "include": "/output/include"}
+PLACES = {
+    "output_format": "/output/format",
+    "include": "/output/include",
+    "url": "/input/url",
+    "upload_id": "/input/upload_id",
+}
 
 
 class OutputWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,9 +40,11 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     encoding: TextEncoding | None = None
     output: OutputWanted = OutputWanted()
     on_error: OnError = OnError.FAIL
+    priority: Priority = Priority.NORMAL
     callback_url: str | None = None
     events: list[str] = []
     metadata: dict[str, Any] = {}
+    expires_after: str | float | None = None
 
     def form(self) -> JobForm:
         """The same options as a form has them."""
@@ -50,9 +57,11 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             output_format=self.output.format,
             include=include if isinstance(include, str) else _json(include),
             on_error=self.on_error,
+            priority=self.priority,
             callback_url=self.callback_url,
             events=_json(self.events) if self.events else "",
             metadata=_json(self.metadata),
+            expires_after=self.expires_after,
         )
 
 
@@ -78,12 +87,12 @@ def placed_in_body() -> Iterator[None]:
     """Tell of options that do not fit where they stand in the body."""
     try:
         yield
-    except InvalidOption as error:
-        moved = [
+    except InvalidInput as error:
+        error.errors = tuple(
             msgspec.structs.replace(fault, pointer=PLACES.get((fault.pointer or "")[1:], fault.pointer))
             for fault in error.errors
-        ]
-        raise InvalidOption(str(error), moved) from None
+        )
+        raise
 
 
 def _check_text(body: bytes) -> None:

@@ -12,7 +12,7 @@ from shared.jobs.expiry import start_clock
 from shared.jobs.hints import send_hints
 from shared.jobs.input_address import InputAddress
 from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise
-from shared.jobs.job import FileFormat, JobStatus
+from shared.jobs.job import JobStatus
 from shared.jobs.lookup import progress_of
 from shared.jobs.open_jobs import check_open_jobs, take_place
 from shared.jobs.options import JobForm
@@ -69,13 +69,16 @@ class JobSubmissions:
         Raises:
             InvalidOption, CallbackUrlRefused: an option does not fit.
             ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
+            TooManyJobs: the tenant has as many unfinished jobs as it may.
         """
         self._check_callback(form)
         form.columns()
         form.labels()
         form.tells_progress()
-        form.output(FileFormat.JSONL)  # refuses the same for every other input
+        form.expires_after_s()
+        form.check_output()
         async with self._database.transaction() as session:
+            await check_open_jobs(session, tenant_id, settings=self._settings)
             await serving_version(session, tenant_id, form.model, form.version)
 
     async def submit(
@@ -105,12 +108,18 @@ class JobSubmissions:
             known = await self._take_on(tenant_id, job_id, form, file=file, mark=mark)
         if known.id == job_id:
             await send_hints(self._messenger, [(PLAN_JOB, (job_id,))])
-        else:
+        elif isinstance(file, InputFile):
             await self._storage.delete(file.key)
         return known
 
     async def _take_on(
-        self, tenant_id: UUID, job_id: UUID, form: JobForm, *, file: InputFile, mark: Mark | None
+        self,
+        tenant_id: UUID,
+        job_id: UUID,
+        form: JobForm,
+        *,
+        file: InputFile | InputAddress,
+        mark: Mark | None,
     ) -> JobView:
         self._check_callback(form)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()

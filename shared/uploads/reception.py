@@ -21,7 +21,8 @@ from shared.catalog.errors import DigestMismatch
 from shared.database.engine import Database
 from shared.errors import InvalidInput
 from shared.settings import MIB, Settings
-from shared.storage.store import ObjectMissing, Storage, Written
+from shared.storage.errors import ObjectMissing
+from shared.storage.store import Storage, Written
 from shared.uploads.errors import OffsetMismatch, UploadComplete, UploadIncomplete, UploadTakenOver
 from shared.uploads.incoming import Incoming
 from shared.uploads.keys import new_piece_key, new_whole_key, upload_folder
@@ -165,7 +166,7 @@ class Reception:
         except (DigestMismatch, UploadTakenOver):
             await self._storage.delete(key)
             raise
-        await self._storage.delete_under(upload_folder(claim.upload_id), keep=frozenset({key}))
+        await self._storage.delete_under(upload_folder(claim.upload_id), spare={key}.__contains__)
 
     async def _pieces(self, claim: Claim) -> list[Piece]:
         query = select(PieceRow).where(PieceRow.upload_id == claim.upload_id).order_by(PieceRow.start)
