@@ -5,9 +5,9 @@ is `shown_address`, and no error repeats it.
 """
 
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+import httpx
 import msgspec
 
 from shared.errors import FieldError, InvalidInput
@@ -15,7 +15,6 @@ from shared.jobs.input_buckets import reason_in_bucket
 from shared.jobs.job import FileFormat
 from shared.jobs.text_encoding import TextEncoding
 from shared.outbound.web_address import (
-    MAX_URL_CHARACTERS,
     host_of,
     parsed_url,
     reason_in_host,
@@ -25,7 +24,8 @@ from shared.outbound.web_address import (
 from shared.settings import Settings
 
 S3 = "s3://"
-FILE_NAME_MAX = 200  # characters
+URL_MAX = 8192  # characters: signed links carry whole tokens
+FILE_NAME_MAX = 200  # likewise
 
 
 class InputUrlRefused(InvalidInput):
@@ -78,14 +78,16 @@ class InputAddress(msgspec.Struct, frozen=True):
     @property
     def file_name(self) -> str:
         """What the file is called there."""
-        name = PurePosixPath(unquote(urlsplit(self.url).path)).name
+        path = self.url.removeprefix(S3) if self.is_in_bucket else httpx.URL(self.url).path
+        name = PurePosixPath(path).name
         shown = "".join(character for character in name if character.isprintable())[:FILE_NAME_MAX]
         return shown if shown.strip(". ") else "input"
 
     def shown(self) -> str:
         """The address without what may be secret."""
-        parts = urlsplit(self.url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        if self.is_in_bucket:
+            return self.url  # which may hold no user, and no query
+        return str(httpx.URL(self.url).copy_with(userinfo=b"", query=None, fragment=None))
 
     def _reason_to_refuse(self, settings: Settings, tenant_id: UUID) -> str | None:
         if self.is_in_bucket:
@@ -105,9 +107,9 @@ class RemoteInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _reason_in_web_address(text: str, settings: Settings) -> str | None:
-    url = parsed_url(text)
+    url = parsed_url(text, most_characters=URL_MAX)
     if url is None:
-        return f"it is not a URL of at most {MAX_URL_CHARACTERS} printable characters"
+        return f"it is not a URL of at most {URL_MAX} printable characters"
     if url.scheme not in ("https", "http"):
         return "it must begin with https:// or s3://"
     return (

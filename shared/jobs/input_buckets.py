@@ -5,7 +5,7 @@ Keys are taken literally: what some reader could take for another key is refused
 """
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import msgspec
@@ -61,7 +61,8 @@ def is_own(storage_url: str, bucket: str, key: str) -> bool:
     """Whether the object is, or may be, the platform's own: what one tenant sent, all could read."""
     parts = urlsplit(storage_url)
     if parts.scheme in ("s3", "s3a"):
-        return Place(parts.netloc, parts.path.strip("/")).holds(bucket, key)
+        spellings = (parts.path, unquote(parts.path))
+        return any(Place(parts.netloc, path.strip("/")).holds(bucket, key) for path in spellings)
     if parts.scheme not in ("https", "http"):
         return False
     # Spelled with the endpoint, the bucket is a part of the host or the first of the path.

@@ -13,12 +13,12 @@ MAX_URL_CHARACTERS = 2048
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*", re.ASCII)
 
 
-def parsed_url(url: str) -> httpx.URL | None:
+def parsed_url(url: str, *, most_characters: int = MAX_URL_CHARACTERS) -> httpx.URL | None:
     """The URL as the HTTP client will read it, so that the check and the client never disagree.
 
-    None: it is not one of at most MAX_URL_CHARACTERS printable characters.
+    None: it is not one of at most so many printable characters.
     """
-    if len(url) > MAX_URL_CHARACTERS or "\\" in url or not url.isprintable() or " " in url:
+    if len(url) > most_characters or "\\" in url or not url.isprintable() or " " in url:
         return None
     try:
         return httpx.URL(url)

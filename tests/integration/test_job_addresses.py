@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+from pathlib import Path
 
 import msgspec
 import pandas as pd
@@ -37,7 +38,7 @@ CSV = FLOWERS.to_csv(index=False).encode()
 
 
 @pytest.fixture(autouse=True)
-async def _iris(serve_model: ServeModel, iris_on_frame, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _iris(serve_model: ServeModel, iris_on_frame: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_transfer, "PAUSES_S", (0.01, 0.01))
     await serve_model("iris", iris_on_frame)
 
@@ -46,6 +47,11 @@ def as_parquet(frame: pd.DataFrame) -> bytes:
     file = io.BytesIO()
     frame.to_parquet(file, index=False)
     return file.getvalue()
+
+
+def logs_in(folder: Path) -> str:
+    """What the batch workers have logged."""
+    return "".join([log.read_text() for log in folder.glob("workers.jobs-*.log")])
 
 
 async def test_a_parquet_file_on_the_web_is_predicted(jobs: Jobs, run_job: RunJob, file_server: FileServer):
@@ -198,13 +204,13 @@ async def test_what_the_operator_forbids_meanwhile_is_not_fetched(
 
 
 async def test_a_killed_workers_half_is_forgotten(
-    jobs: Jobs, batch_workers: BatchWorkers, file_server: FileServer
+    jobs: Jobs, batch_workers: BatchWorkers, file_server: FileServer, *, tmp_path: Path
 ):
     content = pd.concat([FLOWERS] * 5000).to_csv(index=False).encode()
     url = file_server.put("/flowers.csv", content, silent=True)
     await batch_workers.start("workers.scheduler", **BRISK)
     first = await batch_workers.start(**BRISK)
-    job_id = await jobs.submitted_from(url, model="iris")
+    job_id = await jobs.submitted_from(f"{url}?sig=hunter2", model="iris")
     async with asyncio.timeout(30):
         while not file_server.asked:
             await asyncio.sleep(0.02)
@@ -218,6 +224,9 @@ async def test_a_killed_workers_half_is_forgotten(
     assert job.rows.done == 15_000
     assert job.input.sha256 == hashlib.sha256(content).hexdigest()
     assert (await jobs.row(job_id)).input_key == f"jobs/{job_id}/input.2"
+    logs = logs_in(tmp_path)
+    assert "input_fetched" in logs
+    assert "hunter2" not in logs
 
 
 class Fetches:

@@ -4,6 +4,8 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.jobs.input_address import InputAddress, InputUrlRefused
 from shared.jobs.input_buckets import check_places
@@ -91,7 +93,7 @@ def test_an_operator_can_open_private_addresses_and_no_more():
         "http://exa mple.com/",
         "http://example.com\\@127.0.0.1/",
         "http://example.com:0/",
-        "http://example.com/" + "x" * 2048,
+        "http://example.com/" + "x" * 8192,
         "http://example.com/\r\nHost: inside",
         "s3:/shared-data/rows",
         "S3://shared-data/rows",
@@ -136,6 +138,15 @@ def test_foreign_and_odd_objects_are_refused(url):
     assert "hunter2" not in f"{refusal.value} {refusal.value.errors}"
 
 
+def test_a_prefix_of_the_platform_that_is_spelled_otherwise_is_its_own_too():
+    careless = msgspec.structs.replace(
+        OPEN, storage_url="s3://platform/model%20yard", input_buckets="s3://platform"
+    )
+
+    with pytest.raises(InputUrlRefused, match="lists no such bucket"):
+        check("s3://platform/model yard/jobs/1/input", careless)
+
+
 @pytest.mark.parametrize(
     "storage_url",
     [
@@ -152,6 +163,23 @@ def test_the_platforms_own_objects_are_refused_even_where_their_bucket_is_listed
 
     with pytest.raises(InputUrlRefused, match="lists no such bucket"):
         check("s3://platform/modelyard/jobs/1/input", careless)
+
+
+@given(
+    st.from_regex(
+        r"https?://([^/\x00-\x1f]{1,20}@)?[^/@\x00-\x1f]{1,20}(/[^\x00-\x1f]{0,20})?", fullmatch=True
+    )
+)
+def test_whatever_is_taken_can_be_shown_and_named(url: str):
+    try:
+        check(url, OPEN)
+    except InputUrlRefused:
+        return
+
+    shown = InputAddress(url).shown()
+    assert not {"@", "?", "#"} & set(shown.partition("//")[2].partition("/")[0])
+    assert "?" not in shown
+    assert InputAddress(url).file_name.isprintable()
 
 
 def test_nothing_in_buckets_is_allowed_by_default():

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 
 import structlog
 
@@ -11,7 +12,7 @@ from shared.errors import TooLarge
 from shared.jobs.claims import StepClaim
 from shared.jobs.errors import InputRefused, InputTooLarge, InputUnreachable
 from shared.jobs.fetched_input import FetchedInput
-from shared.jobs.input_address import RemoteInput
+from shared.jobs.input_address import InputAddress, RemoteInput
 from shared.jobs.input_format import SNIFFED_BYTES, recognise
 from shared.jobs.job import fetched_key
 from shared.jobs.options import output_like
@@ -63,11 +64,9 @@ async def fetch_input(
 async def _stored(
     settings: Settings, storage: Storage, remote: RemoteInput, *, key: str, sign: StopSign
 ) -> Written:
-    transfer = HttpTransfer(settings, remote.address)
-    watch = Watch(settings.fetch_timeout_s, sign)
+    source, watch = _source(settings, remote.address), Watch(settings.fetch_timeout_s, sign)
     for _ in range(MAX_RESTARTS + 1):
-        in_bucket = remote.address.is_in_bucket
-        pieces = object_pieces(settings, remote.address) if in_bucket else transfer.pieces()
+        pieces = source()
         try:
             async with aclosing(pieces), aclosing(watch.over(pieces)) as watched:
                 return await storage.write(key, watched, max_bytes=settings.job_max_bytes)
@@ -76,6 +75,13 @@ async def _stored(
         except TooLarge:
             raise InputTooLarge(settings.job_max_bytes) from None
     raise InputUnreachable("the server broke off in the middle, and cannot go on from there")
+
+
+def _source(settings: Settings, address: InputAddress) -> Callable[[], AsyncGenerator[bytes, None]]:
+    """What gives the file from its start, each time that it is called."""
+    if address.is_in_bucket:
+        return partial(object_pieces, settings, address)
+    return HttpTransfer(settings, address).pieces
 
 
 async def _recognised(storage: Storage, remote: RemoteInput, *, key: str, written: Written) -> FetchedInput:
@@ -121,8 +127,10 @@ class Watch:
         finally:
             coming.cancel()
             await asyncio.wait({coming})
-        self._check()
-        return coming.result()
+        piece = coming.result()
+        if piece is not None:
+            self._check()
+        return piece
 
     def _check(self) -> None:
         self._sign.check()
