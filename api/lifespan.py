@@ -91,6 +91,7 @@ def _open_catalog(state: State, settings: Settings, closing: AsyncExitStack) -> 
 def _open_jobs(state: State, settings: Settings, closing: AsyncExitStack) -> None:
     """Files for jobs, and who follows which job."""
     state.uploads = Uploads(settings, state.database, state.storage)
+    closing.callback(state.uploads.close)
     state.job_news = JobNews(state.redis)
     closing.push_async_callback(state.job_news.close)
     state.event_streams = EventStreams(settings.max_event_streams)

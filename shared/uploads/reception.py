@@ -6,7 +6,10 @@ that send at once one wins. All pieces but the last have the same size: a reques
 piece, if it is short, and stores it again with its own bytes behind it.
 """
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -22,6 +25,7 @@ from shared.database.engine import Database
 from shared.errors import InvalidInput
 from shared.settings import MIB, Settings
 from shared.storage.errors import ObjectMissing
+from shared.storage.store import PIECE_BYTES as STORE_BYTES
 from shared.storage.store import Storage, Written
 from shared.uploads.errors import OffsetMismatch, UploadComplete, UploadIncomplete, UploadTakenOver
 from shared.uploads.incoming import Incoming
@@ -30,6 +34,7 @@ from shared.uploads.lookup import expiry, find_upload
 from shared.uploads.tables import PieceRow, UploadRow
 
 PIECE_BYTES: Final = 16 * MIB
+_JOINS_AT_ONCE = 2
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -65,6 +70,12 @@ class Reception:
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
         self._piece_bytes = piece_bytes
+        # Bytes of many GB, read, hashed and written, would hold up whoever waits for a prediction.
+        self._threads = ThreadPoolExecutor(_JOINS_AT_ONCE, thread_name_prefix="joins")
+
+    def close(self) -> None:
+        """Begin no more joins."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def claim(self, tenant_id: UUID, upload: str, *, offset: int) -> Claim:
         """Take the upload over, to go on at `offset`.
@@ -158,8 +169,7 @@ class Reception:
             raise InvalidInput("the upload is empty: send the file's bytes first")
         key = new_whole_key(claim.upload_id)
         async with self._as_long_as_held(claim):
-            content = self._joined(await self._pieces(claim))
-            written = await self._storage.write(key, content, max_bytes=claim.offset)
+            written = await self._joined(await self._pieces(claim), key)
         try:
             _verify(claim, written)
             await self._publish(claim, key, written)
@@ -173,10 +183,9 @@ class Reception:
         async with self._database.transaction() as session:
             return [_piece(row) for row in await session.scalars(query)]
 
-    async def _joined(self, pieces: Sequence[Piece]) -> AsyncIterator[bytes]:
-        for piece in pieces:
-            async for content in self._storage.read(piece.key):
-                yield content
+    async def _joined(self, pieces: Sequence[Piece], key: str) -> Written:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _join, self._storage, pieces, key)
 
     async def _publish(self, claim: Claim, key: str, written: Written) -> None:
         async with self._database.transaction() as session:
@@ -204,6 +213,14 @@ class Reception:
         )
         if found is None:
             raise UploadTakenOver
+
+
+def _join(storage: Storage, pieces: Sequence[Piece], key: str) -> Written:
+    with storage.writer(key) as sink:
+        for piece in pieces:
+            with storage.reader(piece.key) as source:
+                shutil.copyfileobj(source, sink, STORE_BYTES)
+    return sink.written()
 
 
 def _piece(row: PieceRow) -> Piece:

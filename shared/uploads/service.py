@@ -40,6 +40,10 @@ class Uploads:
         self._settings, self._database, self._storage = settings, database, storage
         self._reception = Reception(settings, database, storage, piece_bytes=piece_bytes)
 
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._reception.close()
+
     async def create(
         self, tenant_id: UUID, *, file_name: str, size_bytes: int | None, digest: str | None
     ) -> UploadRow:

@@ -95,7 +95,9 @@ async def test_what_a_broken_connection_has_brought_stays(
     offset = await offset_of(network, upload)
     whole = await rest_sent(network, upload, content)
 
-    assert offset == 21 * MIB
+    assert (
+        20 * MIB < offset <= 21 * MIB
+    )  # the server drops what it holds of a broken connection, up to 64 KiB
     assert (whole["complete"], whole["sha256"]) == (True, hashlib.sha256(content).hexdigest())
 
 

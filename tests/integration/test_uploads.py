@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,11 @@ def sender(client: AsyncClient, account: Account) -> Sender:
 
 
 @pytest.fixture
-def uploads(settings: Settings, database: Database, storage: Storage) -> Uploads:
+def uploads(settings: Settings, database: Database, storage: Storage) -> Iterator[Uploads]:
     """With pieces of 1,000 bytes."""
-    return Uploads(settings, database, storage, piece_bytes=1000)
+    uploads = Uploads(settings, database, storage, piece_bytes=1000)
+    yield uploads
+    uploads.close()
 
 
 def stored(settings: Settings) -> list[Path]:
@@ -343,6 +345,7 @@ async def test_a_store_that_is_no_folder_does_the_same(
     async with database.transaction() as session:
         await session.execute(update(UploadRow).values(ended_at=func.now() - timedelta(minutes=61)))
     await remove_old_uploads(database, bucket)
+    uploads.close()
 
     assert b"".join([piece async for piece in bucket.read("there")]) == CONTENT[:5600]
     assert await keys_of(bucket) == ["there"]
