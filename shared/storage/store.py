@@ -13,8 +13,7 @@ Keys, and who writes them:
     jobs/{job_id}/parts/{index}.{fence}.errors  likewise the rows that it left out
     jobs/{job_id}/errors.{fence}.{format}  all of those          batch worker
     jobs/{job_id}/result.{fence}       the whole output         batch worker
-    uploads/{upload_id}/{start}.{uuid}  a piece of a file that comes in several requests: api; a piece without
-                                       its row in `upload_pieces` is nobody's, and goes with the upload
+    uploads/{upload_id}/{start}.{uuid}  a piece of an upload: api; nobody's without its row in `upload_pieces`
     uploads/{upload_id}/whole.{uuid}   all pieces joined         api
     environments/{id}                  what an environment of libraries holds, with hashes: predict worker
     environments/requests/{digest}     the id of the environment that a request was resolved to: likewise
@@ -115,21 +114,14 @@ class Storage:
                     await self.delete(path)
 
     async def delete_folder(self, prefix: str) -> None:
-        """Remove all under `prefix` and a slash, also what a crash left half written.
-
-        A bucket's unfinished uploads are not seen by listing it; its own rules have to end them.
-        """
+        """Remove all under `prefix` and a slash; of a folder also what a crash left half written."""
         if self._folder is None:
             await self.delete_under(prefix)
         else:
             await asyncio.to_thread(shutil.rmtree, self._folder / prefix, ignore_errors=True)
 
     async def copy(self, key: str, to: str) -> None:
-        """Store the object under a second key: in a folder without copying its bytes, in a bucket there.
-
-        Raises:
-            ObjectMissing: there is none.
-        """
+        """Store the object under a second key: in a folder as a link, in a bucket by the bucket itself."""
         size = await self.size(key)
         if self._folder is not None or size <= _COPIED_BY_BUCKETS_BYTES:
             with suppress(BaseError):  # a file system without links, a store that does not copy
