@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select, text, true, update
+from sqlalchemy import ColumnElement, Row, func, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -100,9 +100,11 @@ async def claim_chunk(
     job = await lock_job(session, job_id)
     if job is None or job.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
         return None
-    chunk = await _lock_chunk(session, job_id, index)
-    now = await database_now(session)
-    if chunk is None or chunk.status == ChunkStatus.DONE or _is_held(chunk.lease_until, now):
+    found = await _lock_chunk(session, job_id, index)
+    if found is None:
+        return None
+    chunk, now = found
+    if chunk.status == ChunkStatus.DONE or _is_held(chunk.lease_until, now):
         return None
     if is_late(job, now):
         await expire(session, job, settings=settings)
@@ -175,16 +177,17 @@ def is_free(lease_until: InstrumentedAttribute[datetime | None]) -> ColumnElemen
     return func.coalesce(lease_until <= func.now(), true())
 
 
-async def _lock_chunk(session: AsyncSession, job_id: UUID, index: int | None) -> ChunkRow | None:
+async def _lock_chunk(
+    session: AsyncSession, job_id: UUID, index: int | None
+) -> Row[ChunkRow, datetime] | None:
+    """The chunk, and what time it is."""
+    query = select(ChunkRow, func.now()).where(ChunkRow.job_id == job_id)
     if index is not None:
-        return await session.get(ChunkRow, (job_id, index), with_for_update=True)
-    return await session.scalar(
-        select(ChunkRow)
-        .where(ChunkRow.job_id == job_id, text("chunks.status <> 'done'"), is_free(ChunkRow.lease_until))
-        .order_by(ChunkRow.index)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+        query = query.where(ChunkRow.index == index).with_for_update()
+    else:
+        free = query.where(text("chunks.status <> 'done'"), is_free(ChunkRow.lease_until))
+        query = free.order_by(ChunkRow.index).limit(1).with_for_update(skip_locked=True)
+    return (await session.execute(query)).one_or_none()
 
 
 def _is_held(lease_until: datetime | None, now: datetime) -> bool:
