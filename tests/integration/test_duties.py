@@ -1,6 +1,7 @@
 """The leader's duties, against what the database holds after something was lost."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -8,12 +9,16 @@ from sqlalchemy import func, update
 
 from shared.catalog.tables import VersionRow
 from shared.database.engine import Database
+from shared.jobs.job import Priority
+from shared.jobs.tables import ChunkRow
 from shared.messaging.broker import Messenger
 from shared.messaging.redis import connect_redis
 from shared.settings import Settings
 from shared.webhooks.service import record_event
 from shared.webhooks.tables import DeliveryRow
 from tests.fixtures.api import Account, Upload
+from tests.fixtures.jobs import ServeModel
+from tests.fixtures.turns import Turns
 from workers.duties import Duty, all_duties
 
 
@@ -54,6 +59,27 @@ async def test_a_delivery_that_is_due_is_asked_for(
     await duties["send_due_deliveries"].run()
 
     assert await messages(settings, "webhooks") == 1
+
+
+async def test_an_empty_queue_is_filled_for_chunks_that_wait_and_once(
+    duties: dict[str, Duty],
+    turns: Turns,
+    database: Database,
+    *,
+    serve_model: ServeModel,
+    regressor: Path,
+    settings: Settings,
+):
+    await serve_model("plane", regressor)
+    await turns.job("job", tenant="Ada", chunks=3, priority=Priority.LOW)
+    async with database.transaction() as session:
+        await session.execute(update(ChunkRow).values(sent_at=func.now() - timedelta(seconds=2)))
+
+    await duties["replace_lost_hints"].run()
+    await duties["replace_lost_hints"].run()
+
+    assert await messages(settings, "jobs.low") == 3
+    assert await messages(settings, "jobs.normal") == 0
 
 
 async def test_a_round_with_nothing_lost_sends_nothing(
