@@ -127,11 +127,23 @@ def test_a_file_is_predicted_as_the_page_says(reader):
     ]
 
 
+def test_a_job_that_has_time_is_sent_as_the_page_says(reader):
+    token = login(reader, "patient@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    page = blocks("docs/how-to/predict-a-file.md", "bash")
+    submit = next(block for block in page if "priority=" in block)
+
+    job = job_of(reader, token, submit, page[1])
+
+    assert json.loads(reader.types(page[1], TOKEN=token, JOB=job))["priority"] == "low"
+
+
 def test_rows_that_cannot_be_predicted_are_told_as_the_page_says(reader):
     token = login(reader, "skipping@example.com")
     upload_iris(reader, token)
     (reader.folder / "flowers.csv").write_text(FLOWERS.replace("3.0,5.2", "wide,5.2"))
-    _, ask, _, submit, errors, _ = blocks("docs/how-to/predict-a-file.md", "bash")
+    _, ask, _, submit, errors, *_ = blocks("docs/how-to/predict-a-file.md", "bash")
 
     job = job_of(reader, token, submit, ask)
     told = json.loads(reader.types(errors, TOKEN=token, JOB=job))
