@@ -9,12 +9,14 @@ from litestar.response import Stream
 
 from api.errors_format import ERRORS_MEDIA_TYPES, errors_format_of
 from api.openapi import answers
+from api.partial_file import partial_answer
 from api.routes.job_ref import JobRef
 from api.stored_file import IfNoneMatch, IfRange, Range, Wanted, file_answer
 from shared.access.caller import Caller
 from shared.database.engine import Database
 from shared.jobs.job import ErrorsFormat, FileFormat
 from shared.jobs.log import read_log
+from shared.jobs.partial import PartialResult, partial_result
 from shared.jobs.service import JobService
 from shared.storage.store import Storage
 
@@ -31,14 +33,32 @@ async def get_result(
     job: JobRef,
     caller: NamedDependency[Caller],
     jobs: NamedDependency[JobService],
+    database: NamedDependency[Database],
     storage: NamedDependency[Storage],
+    partial: Annotated[
+        bool, QueryParameter(description="Take what there is, whether it is all or not.")
+    ] = False,
     byte_range: Range = None,
     if_range: IfRange = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[None] | Stream:
-    """The output of a job that has succeeded: whole, or one range of bytes of it. 409 before it is there."""
-    result = await jobs.result(caller.tenant_id, job)
+    """The output of a job that has succeeded: whole, or one range of bytes of it. 409 before it is there.
+
+    With `partial=true` the rows that are finished, in the order of the input up to the first that is not: of
+    a job that runs (CSV and JSON Lines), and of one that has failed, expired or been cancelled (Parquet too).
+    `X-Result-Rows` says how many there are, `X-Result-Complete` whether that is all of them.
+    """
     wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
+    if partial:
+
+        async def look() -> PartialResult:
+            async with database.transaction() as session:
+                return await partial_result(session, caller.tenant_id, job)
+
+        found = await look()
+        media_type = _MEDIA_TYPES[found.format]
+        return partial_answer(found, wanted, storage=storage, media_type=media_type, look_again=look)
+    result = await jobs.result(caller.tenant_id, job)
     return file_answer(result, wanted, storage=storage, media_type=_MEDIA_TYPES[result.format])
 
 

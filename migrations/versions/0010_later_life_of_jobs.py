@@ -1,7 +1,8 @@
-"""What a job's later life needs: a time that it may take, and retries."""
+"""What a job's later life needs: a time that it may take, retries, and results of what was finished."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0010"
 down_revision = "0009"
@@ -15,11 +16,21 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("retries", sa.Integer(), server_default="0", nullable=False))
     op.add_column("jobs", sa.Column("retried_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("jobs", sa.Column("rows_kept", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("jobs", sa.Column("result_rows", sa.BigInteger(), nullable=True))
+    op.add_column("jobs", sa.Column("head", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.create_index("ix_jobs_expiring", "jobs", ["expires_at"], postgresql_where=sa.text("ended_at IS NULL"))
+    _forget_swept_chunks()
+
+
+def _forget_swept_chunks() -> None:
+    """Until now the parts of jobs that ended early were removed: retried, these begin from the start."""
+    early = "ended_at IS NOT NULL AND status <> 'succeeded'"
+    op.execute(f"DELETE FROM chunks WHERE job_id IN (SELECT id FROM jobs WHERE {early})")  # noqa: S608  a constant
+    op.execute(f"UPDATE jobs SET text_key = NULL, attempts = 0 WHERE {early}")  # noqa: S608  likewise
 
 
 def downgrade() -> None:
     op.drop_index("ix_jobs_expiring", table_name="jobs")
-    for column in ("rows_kept", "retried_at", "retries", "expires_at"):
+    for column in ("head", "result_rows", "rows_kept", "retried_at", "retries", "expires_at"):
         op.drop_column("jobs", column)
     op.drop_column("jobs", "expires_after_s")

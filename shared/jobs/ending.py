@@ -8,6 +8,7 @@ from shared.jobs.hints import Hint
 from shared.jobs.job import JobError, JobStatus
 from shared.jobs.tables import JobRow
 from shared.jobs.telling import tell
+from shared.messaging.actors import FINISH_JOB
 from shared.settings import Settings
 
 _EVENTS = {
@@ -35,7 +36,9 @@ async def end_job(
     job.status = status
     job.ended_at = now
     setattr(job, f"{status}_at", now)
-    job.lease_until = None
+    job.attempts, job.lease_until = 0, None
     job.error = msgspec.to_builtins(error) if error else None
     await session.flush()
-    return await tell(session, job, _EVENTS[status], settings=settings)
+    told = await tell(session, job, _EVENTS[status], settings=settings)
+    # Whoever has finished a job goes on by themselves; for another the message is sent.
+    return told if status == JobStatus.SUCCEEDED else [(FINISH_JOB, (job.id,)), *told]

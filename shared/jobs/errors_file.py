@@ -35,4 +35,4 @@ def errors_file_of(job: JobRow, kind: ErrorsFormat) -> ErrorsFile:
 def _why_no_errors(job: JobRow) -> str:
     if job.status == JobStatus.SUCCEEDED:
         return "the job does not skip rows (`on_error` is `fail`): it has predicted every one of them"
-    return f"{why_no_result(job)}; only jobs that succeed have a file of errors"
+    return f"{why_no_result(job)}; no rows were finished that have a file of errors"

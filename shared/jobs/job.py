@@ -21,6 +21,8 @@ class JobStatus(StrEnum):
 
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
 
+ENDED_EARLY = ENDED - {JobStatus.SUCCEEDED}
+
 
 class ChunkStatus(StrEnum):
     """Where a chunk is in its life."""
@@ -163,6 +165,11 @@ def errors_part_key(part: str) -> str:
 def errors_key(job_id: UUID, kind: ErrorsFormat, *, fence: int) -> str:
     """Where all errors of a job lie, as the worker that joined its result wrote them."""
     return f"jobs/{job_id}/errors.{fence}.{kind}"
+
+
+def head_key(job_id: UUID, *, fence: int) -> str:
+    """Where the first line of an output of text lies, as one worker planned it."""
+    return f"jobs/{job_id}/head.{fence}"
 
 
 def result_key(job_id: UUID, *, fence: int) -> str:

@@ -73,9 +73,10 @@ async def record_sweep(session: AsyncSession, swept: LeftOver) -> None:
 
 
 def _kept_files(job: JobRow) -> list[str | None]:
-    text_key = None if job.status == JobStatus.SUCCEEDED else job.text_key
-    errors = [file["key"] for file in (job.errors_files or {}).values()]
-    return [job.input_key, job.result_key, text_key, *errors]
+    kept = [job.input_key, job.result_key, *(file["key"] for file in (job.errors_files or {}).values())]
+    if job.status != JobStatus.SUCCEEDED:
+        kept += [job.text_key, job.head["key"] if job.head else None]
+    return kept
 
 
 def _kept_parts(chunks: Sequence[ChunkRow]) -> list[str]:

@@ -29,6 +29,7 @@ from shared.jobs.job import (
     RowCounts,
     errors_key,
     errors_part_key,
+    head_key,
     part_key,
     result_key,
 )
@@ -52,12 +53,14 @@ async def record_plan(
     *,
     text_key: str | None = None,
     fetched: FetchedInput | None = None,
+    head: Written | None = None,
 ) -> list[Hint] | None:
     """Queue the chunks. A job without any rows goes on to its end at once.
 
     Args:
         text_key: what the chunks are cut from, if not the input itself.
         fetched: the input, if it had to be fetched for that.
+        head: the line that the output begins with, if it has one.
     """
     job = await _held_job(session, claim)
     if job is None:
@@ -65,6 +68,8 @@ async def record_plan(
     job.text_key = text_key
     if fetched is not None:
         fetched.describe(job)
+    if head is not None:
+        job.head = {"key": head_key(job.id, fence=claim.fence), **msgspec.to_builtins(head)}
     now = await database_now(session)
     counts = [chunk.rows for chunk in chunks if chunk.rows is not None]
     job.rows_total = sum(counts) if len(counts) == len(chunks) else None

@@ -26,6 +26,19 @@ def result_of(job: JobRow) -> Result:
     """
     if job.status not in ENDED:
         raise ResultNotReady(f"the job is {job.status}: its result is there once it has succeeded")
+    if job.status != JobStatus.SUCCEEDED:
+        raise NoResult(
+            f"{why_no_result(job)}; with `?partial=true` you get the rows that were finished, if any"
+        )
+    return stored_result(job)
+
+
+def stored_result(job: JobRow) -> Result:
+    """The file of a job that has one, whole or of what was finished.
+
+    Raises:
+        NoResult: it has none.
+    """
     if not (job.result_key and job.result_digest and job.output_format) or job.result_size_bytes is None:
         raise NoResult(why_no_result(job))
     return Result(
@@ -33,8 +46,13 @@ def result_of(job: JobRow) -> Result:
         size_bytes=job.result_size_bytes,
         digest=job.result_digest,
         format=FileFormat(job.output_format),
-        file_name=f"{job.model_name}-{job.id}.{job.output_format}",
+        file_name=result_name(job),
     )
+
+
+def result_name(job: JobRow) -> str:
+    """To keep the output under."""
+    return f"{job.model_name}-{job.id}.{job.output_format}"
 
 
 def why_no_result(job: JobRow) -> str:

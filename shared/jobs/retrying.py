@@ -53,6 +53,7 @@ async def _forget_end(session: AsyncSession, job: JobRow) -> None:
     job.failed_at = job.cancelled_at = job.expired_at = job.ended_at = job.swept_at = None
     job.queued_at = job.started_at = job.finalizing_at = job.progress_told_at = None
     job.error = job.lease_until = None
+    job.result_key = job.result_size_bytes = job.result_digest = job.result_rows = job.errors_files = None
     job.fence, job.attempts, job.sent_at = job.fence + 1, 0, now
 
 

@@ -78,6 +78,8 @@ class JobRow(Identified, Base):
     result_key: Mapped[str | None]
     result_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     result_digest: Mapped[str | None]
+    result_rows: Mapped[int | None] = mapped_column(BigInteger)  # of a job that ended early; else all done
+    head: Mapped[dict[str, Any] | None]  # what a file of text begins with, {key, size_bytes, digest}
     errors_files: Mapped[dict[str, Any] | None]  # by format: {key, size_bytes, digest}
 
     # The lease of the worker that plans or finishes the job; chunks have their own.

@@ -35,12 +35,18 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class JobOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """The file that comes of it; size and digest are null before the end, the format until it is known."""
+    """The file that comes of it; size, digest and rows are null before the end, the format until it is known.
+
+    Attributes:
+        partial: the job ended early, and the file has the rows before the first that was not finished.
+    """
 
     format: FileFormat | None
     include: Literal["all", "none"] | list[str]
     size_bytes: int | None
     sha256: str | None
+    rows: int | None = None
+    partial: bool = False
 
 
 class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +101,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         What comes before the first hyphen is the state.
         """
         again = f"-again{self.retries}" if self.retries else ""
-        return f"{self.status}-{self.rows.done}-{self.rows.failed}{again}"
+        kept = "-kept" if self.output.partial else ""
+        return f"{self.status}-{self.rows.done}-{self.rows.failed}{again}{kept}"
 
 
 _TIMES = tuple(name for name in JobView.__struct_fields__ if name.endswith("_at") and hasattr(JobRow, name))
@@ -114,7 +121,7 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
         rows=Rows(total=job.rows_total, done=progress.rows_done, failed=progress.rows_failed),
         rows_per_second=rows_per_second(job, progress),
         input=_input(job),
-        output=_output(job),
+        output=_output(job, progress),
         on_error=OnError(job.on_error),
         priority=Priority(job.priority),
         callback_url=job.callback_url,
@@ -136,12 +143,16 @@ def _input(job: JobRow) -> JobInput:
     )
 
 
-def _output(job: JobRow) -> JobOutput:
+def _output(job: JobRow, progress: Progress) -> JobOutput:
+    is_partial = job.result_key is not None and job.status != JobStatus.SUCCEEDED
+    rows = progress.rows_done if job.status == JobStatus.SUCCEEDED else job.result_rows
     return JobOutput(
         format=FileFormat(job.output_format) if job.output_format else None,
         include="all" if job.output_columns is None else job.output_columns or "none",
         size_bytes=job.result_size_bytes,
         sha256=job.result_digest,
+        rows=rows,
+        partial=is_partial,
     )
 
 

@@ -8,6 +8,7 @@ Keys, and who writes them:
     jobs/{job_id}/input.{fence}        likewise, fetched from elsewhere: batch worker
     jobs/{job_id}/text.{fence}     its text, if it came compressed or not in UTF-8: batch worker; goes
                                        when the job has succeeded, as parts do
+    jobs/{job_id}/head.{fence}         the line of names of a CSV result: batch worker; goes likewise
     jobs/{job_id}/parts/{index}.{fence}  a chunk's output       batch worker; a part without its row in
                                        `chunks` is nobody's, and goes when the job ends in any way
     jobs/{job_id}/parts/{index}.{fence}.errors  likewise the rows that it left out
@@ -81,7 +82,7 @@ class Storage:
         """The bytes from `start` up to `end` (excluded), in pieces.
 
         Raises:
-            ObjectMissing: there is none.
+            ObjectMissing: there is none, or no longer.
         """
         stop = await self.size(key) if end is None else end
         while start < stop:

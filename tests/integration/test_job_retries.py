@@ -110,7 +110,8 @@ async def test_a_failed_job_keeps_its_parts_and_nothing_that_is_of_no_use(
 
     row, chunks = await jobs.row(job_id), await jobs.chunks(job_id)
     assert row.swept_at is not None
-    assert jobs.stored(job_id) == {row.input_key} | {chunk.part_key for chunk in chunks[:-1]}
+    parts = {chunk.part_key for chunk in chunks[:-1]}
+    assert jobs.stored(job_id) == {row.input_key, row.head["key"], row.result_key} | parts
 
 
 @pytest.mark.usefixtures("plane")

@@ -26,8 +26,8 @@ class Output(Protocol):
     def part(self, sink: BinaryIO) -> Part:
         """A writer for what comes of one chunk."""
 
-    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
-        """Write the whole output. The parts are in the order of the input."""
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO, *, partial: bool = False) -> None:
+        """Write the whole output, or as far as there are parts. These are in the order of the input."""
 
 
 class LinesOutput:
@@ -41,7 +41,7 @@ class LinesOutput:
         """Lines."""
         return CsvPart(sink, self._delimiter)
 
-    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO, *, partial: bool = False) -> None:  # noqa: ARG002  whole or not is the same here
         """A header, and the lines below."""
         names = header_line(self._predictions.names, self._delimiter)
         carried = [] if self._carried is None else [self._carried]
@@ -60,7 +60,7 @@ class JsonLinesOutput:
         """Lines."""
         return JsonLinesPart(sink, self._predictions.names)
 
-    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO, *, partial: bool = False) -> None:  # noqa: ARG002  whole or not is the same here
         """The lines of all parts."""
         for part in parts:
             shutil.copyfileobj(part, sink, _COPY_BYTES)
@@ -76,7 +76,7 @@ class StackedOutput:
         """All columns."""
         return TablePart(sink, self._schema)
 
-    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO, *, partial: bool = False) -> None:  # noqa: ARG002  whole or not is the same here
         """The row groups of all parts."""
         stack_parts(parts, self._schema, sink=sink)
 
@@ -91,6 +91,6 @@ class AppendedOutput:
         """The predictions alone."""
         return PredictionsPart(sink, self._predictions)
 
-    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO) -> None:
+    def join(self, parts: Iterable[BinaryIO], sink: BinaryIO, *, partial: bool = False) -> None:
         """The input's columns, and the predictions beside them."""
-        append_columns(self._table, parts, self._predictions, keep=self._keep, sink=sink)
+        append_columns(self._table, parts, self._predictions, keep=self._keep, sink=sink, partial=partial)

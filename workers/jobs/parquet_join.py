@@ -67,6 +67,7 @@ def append_columns(
     *,
     keep: Collection[str] | None,
     sink: BinaryIO,
+    partial: bool = False,
 ) -> None:
     """Write the columns of `table` and, beside them, those of the parts.
 
@@ -76,6 +77,7 @@ def append_columns(
     Args:
         schema: the columns of the parts.
         keep: columns of `table` to carry over, in its own order; None: all.
+        partial: end with the row group for which there are no more parts.
 
     Raises:
         PartsDoNotFit: the parts have other rows than the table.
@@ -88,6 +90,8 @@ def append_columns(
     added = _PartGroups(parts)
     for group in structs(footer, FileField.ROW_GROUPS):
         chunks, rows = structs(group, GroupField.COLUMNS), number(group, GroupField.ROWS)
+        if rows and partial and added.are_used_up():
+            break
         if rows:
             carried = [Pieces(table, [chunks[leaf]]) for leaf in leaves]
             out.add_row_group(rows, [*carried, *added.take(rows)])
@@ -100,6 +104,7 @@ class _PartGroups:
 
     def __init__(self, parts: Iterable[BinaryIO]) -> None:
         self._groups = self._each(parts)
+        self._next: tuple[BinaryIO, ThriftStruct] | None = None  # looked at, and not taken yet
 
     def _each(self, parts: Iterable[BinaryIO]) -> Iterator[tuple[BinaryIO, ThriftStruct]]:
         for part in parts:
@@ -109,7 +114,7 @@ class _PartGroups:
     def take(self, rows: int) -> list[Pieces]:
         """The columns of the next `rows` rows. A row group of the input is never split over parts."""
         taken: list[tuple[BinaryIO, ThriftStruct]] = []
-        while rows > 0 and (following := next(self._groups, None)):
+        while rows > 0 and (following := self._following()):
             taken.append(following)
             rows -= number(following[1], GroupField.ROWS)
         if rows:
@@ -117,9 +122,18 @@ class _PartGroups:
         columns = zip(*(structs(group, GroupField.COLUMNS) for _, group in taken), strict=True)
         return [Pieces(taken[0][0], list(chunks)) for chunks in columns]
 
+    def are_used_up(self) -> bool:
+        """Whether there are no more."""
+        self._next = self._following()
+        return self._next is None
+
+    def _following(self) -> tuple[BinaryIO, ThriftStruct] | None:
+        following, self._next = self._next or next(self._groups, None), None
+        return following
+
     def check_used_up(self) -> None:
         """Refuse parts with more rows than the input."""
-        if next(self._groups, None):
+        if not self.are_used_up():
             raise PartsDoNotFit("the parts have more rows than the input")
 
 

@@ -10,14 +10,23 @@ from shared.jobs.claims import StepClaim, claim_step
 from shared.jobs.errors import UnreadableInput
 from shared.jobs.fetched_input import FetchedInput
 from shared.jobs.hints import Hint
-from shared.jobs.job import ByteRange, JobStatus, PlannedChunk, fetched_key, text_key
+from shared.jobs.job import (
+    ByteRange,
+    FileFormat,
+    JobStatus,
+    PlannedChunk,
+    fetched_key,
+    head_key,
+    text_key,
+)
 from shared.jobs.order import Order
 from shared.jobs.outcomes import record_plan
+from shared.storage.store import Written
 from workers.jobs.attempt import attempt
 from workers.jobs.context import JobContext
 from workers.jobs.fetching import fetch_input
 from workers.jobs.holding import StopSign
-from workers.jobs.job_input import open_input, plan_chunks
+from workers.jobs.job_input import JobInput, open_input, plan_chunks
 from workers.jobs.unpacking import NotText, must_unpack, unpack_text
 
 
@@ -27,11 +36,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         text_key: what it is cut from, if not the input itself.
         fetched: the input, if it lay elsewhere.
+        head: the line that the output begins with, of CSV.
     """
 
     chunks: list[PlannedChunk]
     text_key: str | None
     fetched: FetchedInput | None
+    head: Written | None
 
 
 async def plan_job(context: JobContext, job_id: UUID) -> None:
@@ -52,11 +63,14 @@ async def plan_job(context: JobContext, job_id: UUID) -> None:
         return msgspec.structs.replace(plan, fetched=fetched)
 
     async def record(session: AsyncSession, plan: Plan) -> list[Hint] | None:
-        return await record_plan(session, claim, plan.chunks, text_key=plan.text_key, fetched=plan.fetched)
+        return await record_plan(
+            session, claim, plan.chunks, text_key=plan.text_key, fetched=plan.fetched, head=plan.head
+        )
 
     if not await attempt(context, claim, work, record=record):
-        # Written or not, it is nobody's.
+        # Written or not, they are nobody's.
         await context.storage.delete(text_key(job_id, fence=claim.fence))
+        await context.storage.delete(head_key(job_id, fence=claim.fence))
         if claim.order.remote is not None:
             await context.storage.delete(fetched_key(job_id, fence=claim.fence))
 
@@ -76,8 +90,17 @@ def _with_input(claim: StepClaim, fetched: FetchedInput) -> StepClaim:
 def _plan(context: JobContext, claim: StepClaim, sign: StopSign) -> Plan:
     order = _unpacked(context, claim, sign)
     with context.open(order.rows_key, sign) as file:
-        chunks = plan_chunks(open_input(file, order), chunk_bytes=context.settings.chunk_bytes)
-    return Plan(chunks=chunks, text_key=order.text_key, fetched=None)
+        job_input = open_input(file, order)
+        chunks = plan_chunks(job_input, chunk_bytes=context.settings.chunk_bytes)
+        head = _head(context, claim, job_input) if order.output_format is FileFormat.CSV else None
+    return Plan(chunks=chunks, text_key=order.text_key, fetched=None, head=head)
+
+
+def _head(context: JobContext, claim: StepClaim, job_input: JobInput) -> Written:
+    """What the output has before its first part, so that the parts that are ready can be read after it."""
+    with context.storage.writer(head_key(claim.job_id, fence=claim.fence)) as sink:
+        job_input.output().join((), cast(BinaryIO, sink))
+    return sink.written()
 
 
 def _unpacked(context: JobContext, claim: StepClaim, sign: StopSign) -> Order:

@@ -1,0 +1,67 @@
+"""One file of the parts of a job, and one of its errors, as far as there are parts."""
+
+from contextlib import ExitStack
+from typing import BinaryIO, cast
+
+import msgspec
+
+from shared.jobs.claims import StepClaim
+from shared.jobs.job import ErrorsFormat, OnError, errors_key, result_key
+from shared.jobs.outcomes import ErrorsPart
+from shared.storage.store import Written
+from workers.jobs.context import JobContext
+from workers.jobs.errors_file import join_errors
+from workers.jobs.holding import StopSign
+from workers.jobs.job_input import open_input
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the chunks have left, in the order of the input."""
+
+    keys: list[str]
+    errors: list[ErrorsPart]
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """What was made of it; no errors where rows are not skipped."""
+
+    result: Written
+    errors: dict[ErrorsFormat, Written] | None
+
+
+def join_parts(
+    context: JobContext, claim: StepClaim, *, parts: Parts, sign: StopSign, partial: bool = False
+) -> Joined:
+    """Write the result, whole or as far as there are parts, and the errors of a job that skips rows."""
+    storage, order = context.storage, claim.order
+    key = result_key(claim.job_id, fence=claim.fence)
+    with context.open(order.rows_key, sign) as file, storage.writer(key) as sink:
+        output = open_input(file, order).output()
+        output.join(context.open_each(parts.keys, sign), cast(BinaryIO, sink), partial=partial)
+    skips = order.on_error is OnError.SKIP
+    errors = _join_errors(context, claim, parts=parts.errors, sign=sign) if skips else None
+    return Joined(sink.written(), errors)
+
+
+def _join_errors(
+    context: JobContext, claim: StepClaim, *, parts: list[ErrorsPart], sign: StopSign
+) -> dict[ErrorsFormat, Written]:
+    files = context.open_each([part.key for part in parts], sign)
+    with ExitStack() as stack:
+        writers = {
+            kind: stack.enter_context(context.storage.writer(key)) for kind, key in errors_keys(claim).items()
+        }
+        sinks = {kind: cast(BinaryIO, writer) for kind, writer in writers.items()}
+        join_errors(zip(files, [part.first_row for part in parts], strict=False), sinks)
+    return {kind: writer.written() for kind, writer in writers.items()}
+
+
+def errors_keys(claim: StepClaim) -> dict[ErrorsFormat, str]:
+    """Where this claim writes the errors, by their format."""
+    return {kind: errors_key(claim.job_id, kind, fence=claim.fence) for kind in ErrorsFormat}
+
+
+async def forget_joined(context: JobContext, claim: StepClaim) -> None:
+    """Remove what a claim has written that was lost: written or not, it is nobody's."""
+    for key in [result_key(claim.job_id, fence=claim.fence), *errors_keys(claim).values()]:
+        await context.storage.delete(key)
