@@ -18,6 +18,7 @@ MIB = 1024 * 1024
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(min_length=32)]
+Days = Annotated[int, Meta(ge=0, le=36_500)]  # 0: no end
 PerMinute = Annotated[int, Meta(ge=0, le=60_000_000)]  # 0: no limit
 
 
@@ -132,6 +133,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     input_buckets: str = ""  # s3://bucket/prefix, comma between; {tenant_id} stands for each tenant's own
     fetch_timeout_s: Seconds = 4 * 3600.0  # of one such input in all
     fetch_silence_s: Seconds = 30.0  # of its server, before the transfer counts as broken off
+    job_retention_days: Days = 30  # after its end a job's files are removed; 0: never
+    job_record_days: Days = 365  # after its end the job itself is; 0: never
     max_event_streams: Count = 32  # by which one tenant follows jobs at one API process
 
     # Webhooks

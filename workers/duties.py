@@ -14,6 +14,7 @@ from shared.jobs.expiry import expire_late_jobs
 from shared.jobs.hints import send_hints
 from shared.jobs.lost_work import lost_work
 from shared.jobs.news import JobNews
+from shared.jobs.retention import end_retention
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
@@ -48,6 +49,7 @@ class _Duties:
             self.resend_lost_work,
             self.replace_lost_hints,
             self.expire_jobs,
+            self.remove_old_jobs,
             self.send_due_deliveries,
             self.resend_lost_validations,
             self.fold_old_statistics,
@@ -76,6 +78,12 @@ class _Duties:
             expired, hints = await expire_late_jobs(session, self._settings)
         for job_id in expired:
             await self._news.announce(job_id)
+        await send_hints(self._messenger, hints)
+
+    async def remove_old_jobs(self) -> None:
+        """Have workers remove what was kept of jobs for long enough."""
+        async with self._database.transaction() as session:
+            hints = await end_retention(session, self._settings)
         await send_hints(self._messenger, hints)
 
     async def send_due_deliveries(self) -> None:

@@ -1,6 +1,6 @@
-"""Jobs that have ended: sending them on."""
+"""Jobs that have ended: sending them on, and deleting them."""
 
-from litestar import post
+from litestar import delete, post
 from litestar.di import NamedDependency
 
 from api.openapi import answers
@@ -10,7 +10,7 @@ from shared.jobs.later_life import LaterLife
 from shared.jobs.view import JobView
 
 
-@post("/{job:str}/retry", status_code=202, responses=answers(401, 404, 409))
+@post("/{job:str}/retry", status_code=202, responses=answers(401, 404, 409, 410))
 async def retry_job(
     job: JobRef, caller: NamedDependency[Caller], later_life: NamedDependency[LaterLife]
 ) -> JobView:
@@ -19,3 +19,11 @@ async def retry_job(
     The rows that are done are not predicted again. 409 if it still runs, or has succeeded.
     """
     return await later_life.retry(caller.tenant_id, job)
+
+
+@delete("/{job:str}", responses=answers(401, 404, 409))
+async def delete_job(
+    job: JobRef, caller: NamedDependency[Caller], later_life: NamedDependency[LaterLife]
+) -> None:
+    """Delete a job that has ended, with its input, its result and all else. 409 while it runs: cancel it."""
+    await later_life.delete(caller.tenant_id, job)

@@ -5,7 +5,7 @@ from litestar.di import NamedDependency, Provide
 
 from api.job_doors import JobDoors
 from api.routes.job_files import get_errors, get_log, get_result
-from api.routes.job_later_life import retry_job
+from api.routes.job_later_life import delete_job, retry_job
 from api.routes.job_submission import put_job, submit_job
 from api.routes.jobs import cancel_job, get_events, get_job, list_jobs
 from shared.database.engine import Database
@@ -83,6 +83,7 @@ jobs_routes = Router(
         get_log,
         cancel_job,
         retry_job,
+        delete_job,
     ],
     dependencies={
         "jobs": Provide(_provide_jobs, sync_to_thread=False),

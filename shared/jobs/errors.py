@@ -5,6 +5,7 @@ from uuid import UUID
 from shared.errors import (
     CallerError,
     Conflict,
+    Gone,
     InvalidInput,
     MalformedRequest,
     NotFound,
@@ -65,6 +66,12 @@ class ResultNotReady(Conflict):
     """The job has not ended yet."""
 
     code = "result_not_ready"
+
+
+class ResultExpired(Gone):
+    """The job's files were removed: they are kept for so many days after its end."""
+
+    code = "result_expired"
 
 
 class NoResult(Conflict):

@@ -4,7 +4,7 @@ import msgspec
 
 from shared.jobs.errors import NoResult, ResultNotReady
 from shared.jobs.job import ENDED, ErrorsFormat, JobStatus
-from shared.jobs.result import why_no_result
+from shared.jobs.result import check_kept, why_no_result
 from shared.jobs.tables import JobRow
 
 
@@ -22,8 +22,10 @@ def errors_file_of(job: JobRow, kind: ErrorsFormat) -> ErrorsFile:
 
     Raises:
         ResultNotReady: the job has not ended.
+        ResultExpired: it was removed.
         NoResult: it ended without one, or does not skip rows.
     """
+    check_kept(job)
     if job.status not in ENDED:
         raise ResultNotReady(f"the job is {job.status}: its errors are there once it has succeeded")
     if job.errors_files is None:

@@ -6,6 +6,7 @@ from shared.database.engine import Database
 from shared.jobs.hints import send_hints
 from shared.jobs.lookup import find_job, progress_of
 from shared.jobs.news import JobNews
+from shared.jobs.retention import delete_job
 from shared.jobs.retrying import retry_job
 from shared.jobs.view import JobView, job_view
 from shared.messaging.broker import Messenger
@@ -13,7 +14,7 @@ from shared.settings import Settings
 
 
 class LaterLife:
-    """Sends jobs on that have ended."""
+    """Sends jobs on that have ended, and deletes them."""
 
     def __init__(
         self, settings: Settings, database: Database, *, messenger: Messenger, news: JobNews
@@ -27,6 +28,7 @@ class LaterLife:
         Raises:
             JobNotFound: there is none, or it is another tenant's.
             JobNotEnded, JobEnded: it still runs, or has succeeded.
+            ResultExpired: its input was removed.
             VersionDeleted: there is nothing to predict with.
         """
         async with self._database.transaction() as session:
@@ -37,3 +39,15 @@ class LaterLife:
         await self._news.announce(view.id)
         await send_hints(self._messenger, hints)
         return view
+
+    async def delete(self, tenant_id: UUID, job: str) -> None:
+        """Remove a job that has ended: from now on there is none, and workers remove its files.
+
+        Raises:
+            JobNotFound: there is none, or it is another tenant's.
+            JobNotEnded: it still runs.
+        """
+        async with self._database.transaction() as session:
+            row = await find_job(session, tenant_id, job, lock=True)
+            hints = await delete_job(session, row)
+        await send_hints(self._messenger, hints)

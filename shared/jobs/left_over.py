@@ -6,11 +6,11 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.job import ChunkStatus, JobStatus, errors_part_key
-from shared.jobs.tables import ChunkRow, JobRow
+from shared.jobs.tables import ChunkRow, JobLogRow, JobRow
 
 _FENCED = re.compile(r"(?:parts/(\d+)|\w+)\.(\d+)(?:\.\w+)?", re.ASCII)  # see shared.jobs.job for the keys
 
@@ -19,13 +19,14 @@ class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the objects of a job since it has ended.
 
     Attributes:
-        keep: keys that its owner, or a retry, may want.
+        keep: keys that its owner, or a retry, may want; None: nothing is kept any more.
         fence: the newest of the job itself; of its chunks, by their index.
     """
 
     job_id: UUID
     ended_at: datetime
-    keep: frozenset[str]
+    keep: frozenset[str] | None
+    deleted: bool = False
     fence: int
     chunk_fences: dict[int, int]
 
@@ -34,6 +35,8 @@ class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
 
         So whoever sweeps slowly, while the job is already retried, does no harm to what comes of that.
         """
+        if self.keep is None:
+            return False
         found = _FENCED.fullmatch(key.removeprefix(f"jobs/{self.job_id}/"))
         if key in self.keep or found is None:
             return True
@@ -53,23 +56,38 @@ async def find_left_over(session: AsyncSession, job_id: UUID) -> LeftOver | None
     if job is None or job.ended_at is None:
         return None
     chunks = (await session.scalars(select(ChunkRow).where(ChunkRow.job_id == job_id))).all()
-    kept = [*_kept_files(job), *(_kept_parts(chunks) if job.status != JobStatus.SUCCEEDED else [])]
     return LeftOver(
         job_id=job_id,
         ended_at=job.ended_at,
-        keep=frozenset(key for key in kept if key is not None),
+        keep=_kept(job, chunks),
+        deleted=job.deleted_at is not None,
         fence=job.fence,
         chunk_fences={chunk.index: chunk.fence for chunk in chunks},
     )
 
 
 async def record_sweep(session: AsyncSession, swept: LeftOver) -> None:
-    """Note that storage holds nothing else of the job, unless it was retried meanwhile."""
+    """Note that storage holds nothing else of the job, unless it was retried meanwhile.
+
+    Of a deleted one nothing is left at all; of one without files what the model printed goes too.
+    """
+    if swept.deleted:
+        await session.execute(delete(JobRow).where(JobRow.id == swept.job_id))
+        return
+    if swept.keep is None:
+        await session.execute(delete(JobLogRow).where(JobLogRow.job_id == swept.job_id))
     await session.execute(
         update(JobRow)
         .where(JobRow.id == swept.job_id, JobRow.ended_at == swept.ended_at)
         .values(swept_at=func.now())
     )
+
+
+def _kept(job: JobRow, chunks: Sequence[ChunkRow]) -> frozenset[str] | None:
+    if job.files_removed_at is not None or job.deleted_at is not None:
+        return None
+    kept = [*_kept_files(job), *(_kept_parts(chunks) if job.status != JobStatus.SUCCEEDED else [])]
+    return frozenset(key for key in kept if key is not None)
 
 
 def _kept_files(job: JobRow) -> list[str | None]:

@@ -40,7 +40,7 @@ async def find_job(session: AsyncSession, tenant_id: UUID, job: str, *, lock: bo
     if job_id is None:
         raise JobNotFound(job)
     is_called = or_(JobRow.id == job_id, JobRow.client_id == job_id)
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id, is_called)
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id, is_called, JobRow.deleted_at.is_(None))
     row = await session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise JobNotFound(job)
@@ -51,7 +51,7 @@ async def list_jobs(
     session: AsyncSession, tenant_id: UUID, wanted: JobFilter, *, limit: int
 ) -> Sequence[JobRow]:
     """Up to `limit` of the tenant's jobs, the newest first."""
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id)
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.deleted_at.is_(None))
     if wanted.status is not None:
         query = query.where(JobRow.status == wanted.status)
     if wanted.model is not None:

@@ -9,7 +9,7 @@ from shared.jobs.errors import NoResult, ResultNotReady
 from shared.jobs.job import ENDED, FileFormat, JobStatus
 from shared.jobs.leading_parts import Piece, leading_parts
 from shared.jobs.lookup import find_job, progress_of
-from shared.jobs.result import result_name, stored_result, why_no_result
+from shared.jobs.result import check_kept, result_name, stored_result, why_no_result
 from shared.jobs.tables import JobRow
 
 
@@ -44,9 +44,11 @@ async def partial_result(session: AsyncSession, tenant_id: UUID, job: str) -> Pa
     Raises:
         JobNotFound: there is none, or it is another tenant's.
         ResultNotReady: nothing can be read yet; the text says when.
+        ResultExpired: it was removed.
         NoResult: it ended before anything was finished.
     """
     row = await find_job(session, tenant_id, job)
+    check_kept(row)
     if row.result_key is not None:
         return await _of_one_file(session, row)
     return await _of_parts(session, row)

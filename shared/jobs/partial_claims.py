@@ -36,6 +36,8 @@ async def claim_partial(session: AsyncSession, job_id: UUID, *, settings: Settin
     now = await database_now(session)
     if job is None or job.status not in ENDED_EARLY or job.result_key is not None or job.swept_at is not None:
         return None
+    if job.files_removed_at is not None or job.deleted_at is not None:
+        return None
     if job.attempts >= settings.chunk_attempts or (job.lease_until is not None and job.lease_until > now):
         return None
     leading, order = await leading_parts(session, job_id), await order_of(session, job)

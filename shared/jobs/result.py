@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.jobs.errors import NoResult, ResultNotReady
+from shared.jobs.errors import NoResult, ResultExpired, ResultNotReady
 from shared.jobs.job import ENDED, FileFormat, JobStatus
 from shared.jobs.tables import JobRow
 
@@ -22,8 +22,10 @@ def result_of(job: JobRow) -> Result:
 
     Raises:
         ResultNotReady: the job has not ended.
+        ResultExpired: it was removed.
         NoResult: it ended without one.
     """
+    check_kept(job)
     if job.status not in ENDED:
         raise ResultNotReady(f"the job is {job.status}: its result is there once it has succeeded")
     if job.status != JobStatus.SUCCEEDED:
@@ -31,6 +33,17 @@ def result_of(job: JobRow) -> Result:
             f"{why_no_result(job)}; with `?partial=true` you get the rows that were finished, if any"
         )
     return stored_result(job)
+
+
+def check_kept(job: JobRow) -> None:
+    """Whether the job's files are still there.
+
+    Raises:
+        ResultExpired: they are not.
+    """
+    if job.files_removed_at is not None:
+        day = f"{job.files_removed_at:%Y-%m-%d}"
+        raise ResultExpired(f"the files of this job were removed on {day}, having been kept for long enough")
 
 
 def stored_result(job: JobRow) -> Result:

@@ -10,6 +10,7 @@ from shared.jobs.expiry import start_clock
 from shared.jobs.hints import Hint
 from shared.jobs.job import ENDED, ChunkStatus, JobStatus, Priority
 from shared.jobs.order import order_of
+from shared.jobs.result import check_kept
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.messaging.actors import FINISH_JOB, PLAN_JOB
 
@@ -25,6 +26,7 @@ async def retry_job(session: AsyncSession, job: JobRow) -> list[Hint]:
     Raises:
         JobNotEnded: it still runs.
         JobEnded: it has succeeded.
+        ResultExpired: its input was removed.
         VersionDeleted: there is nothing to predict with.
     """
     await _check(session, job)
@@ -41,6 +43,7 @@ async def _check(session: AsyncSession, job: JobRow) -> None:
         raise JobNotEnded(f"the job is {job.status}: it can be retried once it has ended without success")
     if job.status == JobStatus.SUCCEEDED:
         raise JobEnded("the job has succeeded: there is nothing left to retry")
+    check_kept(job)
     if await order_of(session, job) is None:
         raise VersionDeleted(
             f"version {job.version_number} of {job.model_name!r} was deleted: send the file to another"

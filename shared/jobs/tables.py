@@ -33,6 +33,12 @@ class JobRow(Identified, Base):
             )
             for name in ("client_id", "idempotency_key")
         ),
+        Index("ix_jobs_ended", "ended_at"),
+        Index(
+            "ix_jobs_kept",
+            "ended_at",
+            postgresql_where=text("ended_at IS NOT NULL AND files_removed_at IS NULL"),
+        ),
         Index(
             "ix_jobs_unswept", "ended_at", postgresql_where=text("ended_at IS NOT NULL AND swept_at IS NULL")
         ),
@@ -104,6 +110,8 @@ class JobRow(Identified, Base):
     retries: Mapped[int] = mapped_column(default=0, server_default="0")
     retried_at: Mapped[datetime | None]
     rows_kept: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # by the latest retry
+    files_removed_at: Mapped[datetime | None]  # its input and all that came of it: since then it is a record
+    deleted_at: Mapped[datetime | None]  # nobody sees it any more; it goes once storage holds nothing of it
 
 
 class JobLogRow(Base):

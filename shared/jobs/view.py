@@ -92,6 +92,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     retries: int
     retried_at: datetime | None
+    files_removed_at: datetime | None
     urls: JobUrls
 
     @property
@@ -102,6 +103,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         """
         again = f"-again{self.retries}" if self.retries else ""
         kept = "-kept" if self.output.partial else ""
+        kept = "-removed" if self.files_removed_at else kept
         return f"{self.status}-{self.rows.done}-{self.rows.failed}{again}{kept}"
 
 
