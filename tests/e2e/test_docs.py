@@ -223,6 +223,25 @@ def test_a_large_file_is_sent_as_the_page_says(reader):
     assert printed == f"{len(FLOWERS)}\n"
 
 
+def test_a_job_that_has_ended_is_read_retried_and_deleted_as_the_page_says(reader):
+    token = login(reader, "later@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    submit, ask, *_ = blocks("docs/how-to/predict-a-file.md", "bash")
+    some, more, retry, delete = blocks("docs/how-to/after-a-job-has-ended.md", "bash")
+    job = job_of(reader, token, submit, ask)
+
+    reader.types(some, TOKEN=token, JOB=job)
+    nothing_new = reader.types(more, TOKEN=token, JOB=job)
+    retried = json.loads(reader.types(retry, TOKEN=token, JOB=job))
+    reader.types(delete, TOKEN=token, JOB=job)
+
+    assert len((reader.folder / "some.csv").read_text().splitlines()) == 3
+    assert nothing_new == "nothing new yet\n"
+    assert retried["code"] == "job_ended"
+    assert json.loads(reader.types(ask, TOKEN=token, JOB=job))["code"] == "job_not_found"
+
+
 def job_of(reader, token: str, submit: str, ask: str) -> str:
     """A job that was submitted and has succeeded."""
     job = json.loads(reader.types(submit, TOKEN=token))["id"]
