@@ -1,7 +1,6 @@
 """Jobs that go on after their end, from where they stopped."""
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -19,15 +18,12 @@ from shared.jobs.errors import JobEnded, JobNotEnded, JobNotFound, VersionDelete
 from shared.jobs.job import JobStatus, RowCounts, input_key
 from shared.jobs.later_life import LaterLife
 from shared.jobs.left_over import find_left_over
-from shared.jobs.lost_work import lost_work
 from shared.jobs.news import JobNews
 from shared.jobs.outcomes import record_part, record_plan
-from shared.jobs.partial_claims import claim_partial, record_partial
 from shared.jobs.tables import JobRow
-from shared.messaging.actors import FINISH_JOB
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
-from shared.storage.store import Storage, Written
+from shared.storage.store import Storage
 from shared.webhooks.tables import DeliveryRow
 from tests.fixtures.jobs import BatchWorkers, Jobs, RunJob, ServeModel, store
 from tests.fixtures.slow import save_slow_model
@@ -287,34 +283,3 @@ async def test_workers_take_a_job_up_again_that_expired_while_its_worker_was_kil
     assert 1 <= len(done) < len(chunks)
     assert {chunk.index: chunk.fence for chunk in chunks if chunk.index in done} == done
     assert len((await jobs.result(job_id)).splitlines()) == 41
-
-
-@pytest.mark.usefixtures("plane")
-async def test_a_worker_that_dies_while_it_joins_what_was_finished_is_made_good(
-    jobs: Jobs, retries: Retries, *, job_context: JobContext, database: Database, settings: Settings
-):
-    job_id = await jobs.submitted(GOOD, model="plane")
-    await plan_job(job_context, job_id)
-    await run_chunk(job_context, job_id, 0)
-    await jobs.cancel(job_id)
-    async with database.transaction() as session:
-        died = await claim_partial(session, job_id, settings=settings)
-    assert died is not None
-    await finish_job(job_context, job_id)
-    held = await jobs.row(job_id)
-    async with database.transaction() as session:
-        await session.execute(update(JobRow).values(lease_until=func.now() - timedelta(seconds=1)))
-        await session.execute(update(JobRow).values(sent_at=func.now() - timedelta(seconds=21)))
-
-    async with database.transaction() as session:
-        asked = await lost_work(session, settings)
-    await finish_job(job_context, job_id)
-    async with database.transaction() as session:
-        late = await record_partial(session, died, Written(1, "0"), errors=None)
-
-    assert (held.result_key, held.swept_at) == (None, None)
-    assert (asked, late) == ([(FINISH_JOB, (job_id,))], False)
-    output = (await jobs.get(job_id)).output
-    assert (output.partial, output.rows) == (True, (await jobs.chunks(job_id))[0].rows_done)
-    again = await retries.retry(job_id)
-    assert (again.output.partial, again.output.size_bytes, again.output.rows) == (False, None, None)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import io
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,15 +16,19 @@ import pyarrow.parquet as pq
 import pytest
 import structlog
 from httpx import AsyncClient, Response
+from sqlalchemy import func, update
 
 from api.partial_file import partial_answer
 from api.stored_file import Wanted
 from shared.database.engine import Database
 from shared.jobs.job import ErrorsFormat
+from shared.jobs.lost_work import lost_work
 from shared.jobs.partial import PartialResult, partial_result
+from shared.jobs.partial_claims import claim_partial, record_partial
 from shared.jobs.tables import JobRow
+from shared.messaging.actors import FINISH_JOB
 from shared.settings import Settings
-from shared.storage.store import Storage
+from shared.storage.store import Storage, Written
 from tests.fixtures.api import Account, Judge, Upload
 from tests.fixtures.models import OpenModel
 from workers.jobs.context import JobContext
@@ -237,3 +242,32 @@ async def test_a_file_that_cannot_be_put_together_is_given_up_and_not_the_job(
     async with database.transaction() as session:
         assert (await session.get_one(JobRow, job_id)).swept_at is not None
     assert (await user.part(job_id)).json()["code"] == "no_result"
+
+
+async def test_a_worker_that_dies_while_it_joins_what_was_finished_is_made_good(
+    user: Client, job_context: JobContext, database: Database, settings: Settings
+):
+    job_id = await user.submit(CSV)
+    await user.begin(job_id, 0)
+    await user.post(job_id, "cancel")
+    async with database.transaction() as session:
+        died = await claim_partial(session, job_id, settings=settings)
+    assert died is not None
+    await finish_job(job_context, job_id)
+    async with database.transaction() as session:
+        held = await session.get_one(JobRow, job_id)
+        lapsed, long_ago = func.now() - timedelta(seconds=1), func.now() - timedelta(seconds=21)
+        await session.execute(update(JobRow).values(lease_until=lapsed, sent_at=long_ago))
+
+    async with database.transaction() as session:
+        asked = await lost_work(session, settings)
+    await finish_job(job_context, job_id)
+    async with database.transaction() as session:
+        late = await record_partial(session, died, Written(1, "0"), errors=None)
+
+    assert (held.result_key, held.swept_at) == (None, None)
+    assert (asked, late) == ([(FINISH_JOB, (job_id,))], False)
+    output = (await user.get(job_id)).json()["output"]
+    assert (output["partial"], output["rows"]) == (True, died.leading.rows.done)
+    again = (await user.post(job_id, "retry"))["output"]
+    assert (again["partial"], again["size_bytes"], again["rows"]) == (False, None, None)
