@@ -1,5 +1,6 @@
 """Opens what handlers need when the process starts, and closes it when it ends."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from uuid import UUID
@@ -29,6 +30,7 @@ from shared.metrics.exchange import Exchange
 from shared.metrics.publisher import MetricsPublisher
 from shared.predictions.placement import Heartbeats
 from shared.settings import Settings
+from shared.storage.checking import tell_of_storage
 from shared.storage.store import Storage
 from shared.uploads.service import Uploads
 
@@ -58,6 +60,8 @@ def _connect(state: State, settings: Settings, closing: AsyncExitStack) -> None:
     state.redis = connect_redis(settings.redis_url)
     closing.push_async_callback(state.redis.aclose)
     state.storage = Storage(settings.storage_url)
+    looking = asyncio.create_task(tell_of_storage(state.storage))
+    closing.callback(looking.cancel)
     state.messenger = Messenger(connect_broker(settings))
     closing.callback(state.messenger.close)
 

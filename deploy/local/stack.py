@@ -59,6 +59,8 @@ class Stack:
             OperatorError: something is in the way.
         """
         self._look_around()
+        if os.environ.get("STORAGE_URL"):
+            await given_servers.check_storage(self._settings.storage_url)
         await self._start_postgres()
         await self._start_redis()
         await self._run_release()

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 # A store that is silent is asked again after this long, and given up after that. One that restarts refuses
 # connections for a while: then the number of retries would be used up within seconds, so there is none.
-_CLIENT: "ClientConfig" = {
+CLIENT: "ClientConfig" = {
     "connect_timeout": timedelta(seconds=3),
     "timeout": timedelta(seconds=20),  # of one request, which carries 8 MiB at most
     "allow_http": True,  # AWS_ENDPOINT_URL says by its scheme whether it is
 }
-_RETRY: "RetryConfig" = {
+RETRY: "RetryConfig" = {
     "max_retries": 10_000,
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2},
@@ -38,5 +38,5 @@ def open_store(url: str) -> ObjectStore:
     if parts.scheme == "s3" and parts.hostname:
         # Objects go one at a time: a request to delete one is repeated if its answer is lost, one to delete
         # several is not, and some servers have none.
-        return S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRY, disable_bulk_delete=True)
+        return S3Store.from_url(url, client_options=CLIENT, retry_config=RETRY, disable_bulk_delete=True)
     raise SettingsInvalid("STORAGE_URL must be file:///folder or s3://bucket/prefix")

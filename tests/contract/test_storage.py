@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 
 from shared.errors import TooLarge
 from shared.settings import SettingsInvalid
-from shared.storage.errors import ObjectMissing, StorageRefused
+from shared.storage import bucket
+from shared.storage.errors import ObjectMissing, StorageAway, StorageRefused
 from shared.storage.store import PIECE_BYTES, Storage, Written
-from tests.fixtures.object_store import SECRET
+from tests.fixtures.object_store import SECRET, ObjectServer
 
 pytestmark = pytest.mark.xdist_group("object store")
 
@@ -307,6 +309,60 @@ async def test_wrong_credentials_are_told_without_them(
 
     assert "something-else" not in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+Impatient = Callable[..., None]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Impatient:
+    """Sets when a silent bucket is asked again, and when it is given up, for stores that are opened then."""
+
+    def become(*, again_s: float, up_s: float) -> None:
+        monkeypatch.setitem(bucket.CLIENT, "timeout", timedelta(seconds=again_s))
+        monkeypatch.setitem(bucket.RETRY, "retry_timeout", timedelta(seconds=up_s))
+
+    return become
+
+
+async def test_a_bucket_that_is_silent_for_longer_than_a_request_may_take_is_asked_again(
+    bucket_url: str, object_server: ObjectServer, impatient: Impatient
+):
+    impatient(again_s=2, up_s=30)
+    storage = Storage(bucket_url)
+    await write(storage, "read", BIG)
+
+    object_server.hold_still()
+    doing = [
+        asyncio.create_task(read(storage, "read")),
+        asyncio.create_task(write(storage, "written", BIG)),
+        asyncio.create_task(asyncio.to_thread(written_by, storage, "writer", BIG)),
+    ]
+    await asyncio.sleep(3)
+    object_server.go_on()
+    await asyncio.gather(*doing)
+
+    assert doing[0].result() == BIG
+    assert await read(storage, "written") == await read(storage, "writer") == BIG
+
+
+async def test_a_bucket_that_stays_silent_is_given_up(
+    bucket_url: str, object_server: ObjectServer, impatient: Impatient
+):
+    impatient(again_s=0.5, up_s=1)
+    storage = Storage(bucket_url)
+    writer = storage.writer("writer")
+
+    object_server.hold_still()
+    try:
+        with pytest.raises(StorageAway):
+            await storage.size("key")
+        with pytest.raises(StorageAway):
+            await write(storage, "key")
+        with pytest.raises(StorageAway):
+            await asyncio.to_thread(writer.close)
+    finally:
+        object_server.go_on()
 
 
 @pytest.mark.parametrize(
