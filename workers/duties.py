@@ -21,6 +21,7 @@ from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.uploads.expiry import remove_old_uploads
 from shared.webhooks.service import due_deliveries
+from workers.orphans import OrphanSweep
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -30,18 +31,22 @@ class Duty(msgspec.Struct, frozen=True):
     run: Callable[[], Awaitable[None]]
 
 
-def all_duties(settings: Settings, *, database: Database, redis: Redis, messenger: Messenger) -> list[Duty]:
+def all_duties(
+    settings: Settings, *, database: Database, redis: Redis, messenger: Messenger, storage: Storage
+) -> list[Duty]:
     """Every duty of the leader."""
-    return _Duties(settings, database, redis=redis, messenger=messenger).all()
+    return _Duties(settings, database, redis=redis, messenger=messenger, storage=storage).all()
 
 
 class _Duties:
     """Each of them, to be done once."""
 
-    def __init__(self, settings: Settings, database: Database, *, redis: Redis, messenger: Messenger) -> None:
-        self._settings, self._database = settings, database
+    def __init__(
+        self, settings: Settings, database: Database, *, redis: Redis, messenger: Messenger, storage: Storage
+    ) -> None:
+        self._settings, self._database, self._storage = settings, database, storage
         self._redis, self._messenger, self._news = redis, messenger, JobNews(redis)
-        self._storage = Storage(settings.storage_url)
+        self._orphans = OrphanSweep(database, storage)
 
     def all(self) -> list[Duty]:
         """As they are named here."""
@@ -54,6 +59,7 @@ class _Duties:
             self.resend_lost_validations,
             self.fold_old_statistics,
             self.remove_uploads,
+            self.remove_orphans,
         )
         return [Duty(duty.__name__, duty) for duty in duties]
 
@@ -108,3 +114,7 @@ class _Duties:
     async def remove_uploads(self) -> None:
         """Remove uploads whose time is up, and what belongs to none."""
         await remove_old_uploads(self._database, self._storage)
+
+    async def remove_orphans(self) -> None:
+        """Remove some of what a crash left in storage."""
+        await self._orphans.round()

@@ -15,6 +15,7 @@ from shared.messaging.broker import Messenger, connect_broker
 from shared.messaging.redis import connect_redis
 from shared.metrics.publisher import MetricsPublisher
 from shared.settings import Settings
+from shared.storage.store import Storage
 from workers.duties import Duty, all_duties
 from workers.leader_lock import LeaderLock
 
@@ -79,7 +80,8 @@ async def _main(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     database, redis = Database(settings.database_url), connect_redis(settings.redis_url)
     messenger = Messenger(connect_broker(settings))
-    duties = all_duties(settings, database=database, redis=redis, messenger=messenger)
+    storage = Storage(settings.storage_url)
+    duties = all_duties(settings, database=database, redis=redis, messenger=messenger, storage=storage)
     publisher = MetricsPublisher(redis, "scheduler")
     await publisher.start()
     await run_scheduler(LeaderLock(settings.database_url), duties, stop)

@@ -18,6 +18,7 @@ Keys, and who writes them:
     uploads/{upload_id}/whole.{uuid}   all pieces joined         api
     environments/{id}                  what an environment of libraries holds, with hashes: predict worker
     environments/requests/{digest}     the id of the environment that a request was resolved to: likewise
+    checks/{id}                        written, read and removed when a process starts: api, `make run`
 """
 
 import asyncio
@@ -29,6 +30,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -47,6 +49,7 @@ PIECE_BYTES = 4 * 1024 * 1024  # what is read at a time
 # What is written at a time. S3 takes pieces of 5 MiB or more, and 10,000 of them: objects up to 78 GiB.
 PART_BYTES = 8 * 1024 * 1024
 _COPIED_BY_BUCKETS_BYTES = 5_000_000_000  # S3's CopyObject takes no more
+LISTED_AT_ONCE = 200
 _HASHED_BESIDE_BYTES = 256 * 1024  # smaller pieces are hashed sooner than handed to a thread
 
 
@@ -55,6 +58,13 @@ class Written(msgspec.Struct, frozen=True):
 
     size_bytes: int
     digest: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An object in the listing of a store, whose clock `modified_at` is by."""
+
+    key: str
+    modified_at: datetime
 
 
 class Storage:
@@ -129,6 +139,12 @@ class Storage:
                 await obstore.copy_async(self._store, key, to)
                 return
         await self.write(to, self.read(key, end=size), max_bytes=size)
+
+    async def pages(self, prefix: str) -> AsyncIterator[list[Listed]]:
+        """All objects whose key begins with `prefix` and a slash, in pages of LISTED_AT_ONCE at most."""
+        with in_our_words(prefix):
+            async for page in obstore.list(self._store, prefix, chunk_size=LISTED_AT_ONCE):
+                yield [Listed(entry["path"], entry["last_modified"]) for entry in page]
 
     async def descriptor(self, key: str) -> int:
         """An open descriptor to read the object from; the caller closes it.

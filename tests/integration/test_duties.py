@@ -14,6 +14,7 @@ from shared.jobs.tables import ChunkRow
 from shared.messaging.broker import Messenger
 from shared.messaging.redis import connect_redis
 from shared.settings import Settings
+from shared.storage.store import Storage
 from shared.webhooks.service import record_event
 from shared.webhooks.tables import DeliveryRow
 from tests.fixtures.api import Account, Upload
@@ -23,8 +24,10 @@ from workers.duties import Duty, all_duties
 
 
 @pytest.fixture
-def duties(settings: Settings, database: Database, redis: Redis, messenger: Messenger) -> dict[str, Duty]:
-    found = all_duties(settings, database=database, redis=redis, messenger=messenger)
+def duties(
+    settings: Settings, database: Database, redis: Redis, messenger: Messenger, storage: Storage
+) -> dict[str, Duty]:
+    found = all_duties(settings, database=database, redis=redis, messenger=messenger, storage=storage)
     return {duty.name: duty for duty in found}
 
 
