@@ -1,6 +1,5 @@
 """Opens what handlers need when the process starts, and closes it when it ends."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from uuid import UUID
@@ -44,6 +43,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
     async def opened(app: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as closing:  # the last that was opened is closed first
             _connect(app.state, settings, closing)
+            await tell_of_storage(app.state.storage)
             _open_accounts(app.state, settings, tokens, closing)
             _open_catalog(app.state, settings, closing)
             _open_jobs(app.state, settings, closing)
@@ -60,8 +60,6 @@ def _connect(state: State, settings: Settings, closing: AsyncExitStack) -> None:
     state.redis = connect_redis(settings.redis_url)
     closing.push_async_callback(state.redis.aclose)
     state.storage = Storage(settings.storage_url)
-    looking = asyncio.create_task(tell_of_storage(state.storage))
-    closing.callback(looking.cancel)
     state.messenger = Messenger(connect_broker(settings))
     closing.callback(state.messenger.close)
 

@@ -11,7 +11,7 @@ from shared.storage.store import Storage
 
 PREFIX = "checks"
 _CONTENT = b"checked"
-_PATIENCE_S = 10.0  # of an answer; the store's own patience is for work that is under way
+_PATIENCE_S = 5.0  # of an answer; the store's own patience is for work that is under way
 
 HINT = "see STORAGE_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and AWS_REGION"
 

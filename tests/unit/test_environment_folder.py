@@ -135,6 +135,7 @@ def uv(tmp_path) -> Uv:
         "SECRET_KEY": "s" * 32,
         "DATABASE_URL": "postgresql://me:secret@localhost/db",
         "PIP_INDEX_URL": "https://me:secret@index.example/simple",
+        "AWS_SECRET_ACCESS_KEY": "secret",
         "UV_TARGET": "/elsewhere",
         "HTTPS_PROXY": "http://me:secret@127.0.0.1:9",
     }
