@@ -18,7 +18,8 @@ from shared.catalog.upload import Upload, artifact_key, sample_key
 from shared.errors import InvalidInput
 from shared.ids import new_id, parse_id
 from shared.settings import Settings
-from shared.storage.store import Storage, Written
+from shared.storage.object_files import Written
+from shared.storage.store import Storage
 
 ModelType = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,50}$", description="What you say it is: `sklearn`.")

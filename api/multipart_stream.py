@@ -22,7 +22,8 @@ from multipart import (
 from api.request_body import body_pieces, refuse_beyond
 from shared.errors import FieldError, InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
 from shared.json_body import field_error
-from shared.storage.store import Storage, Written
+from shared.storage.object_files import Written
+from shared.storage.store import Storage
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ from api.entity_tag import is_among
 from api.stored_file import Wanted
 from shared.jobs.leading_parts import Piece
 from shared.jobs.partial import PartialResult
-from shared.storage.store import ObjectMissing, Storage
+from shared.storage.errors import ObjectMissing
+from shared.storage.store import Storage
 
 LookAgain = Callable[[], Awaitable[PartialResult]]
 

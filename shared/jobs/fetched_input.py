@@ -6,7 +6,7 @@ from shared.jobs.input_address import InputAddress
 from shared.jobs.job import FileFormat
 from shared.jobs.tables import JobRow
 from shared.jobs.text_encoding import TextEncoding
-from shared.storage.store import Written
+from shared.storage.object_files import Written
 
 
 class FetchedInput(msgspec.Struct, frozen=True, kw_only=True):

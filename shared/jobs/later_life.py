@@ -6,6 +6,7 @@ from shared.database.engine import Database
 from shared.jobs.hints import send_hints
 from shared.jobs.lookup import find_job, progress_of
 from shared.jobs.news import JobNews
+from shared.jobs.open_jobs import take_place
 from shared.jobs.retention import delete_job
 from shared.jobs.retrying import retry_job
 from shared.jobs.view import JobView, job_view
@@ -30,8 +31,10 @@ class LaterLife:
             JobNotEnded, JobEnded: it still runs, or has succeeded.
             ResultExpired: its input was removed.
             VersionDeleted: there is nothing to predict with.
+            TooManyJobs: the tenant has as many unfinished jobs as it may.
         """
         async with self._database.transaction() as session:
+            await take_place(session, tenant_id, settings=self._settings)
             row = await find_job(session, tenant_id, job, lock=True)
             hints = await retry_job(session, row)
             progress = await progress_of(session, [row])

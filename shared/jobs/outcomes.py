@@ -36,7 +36,7 @@ from shared.jobs.job import (
 from shared.jobs.tables import ChunkRow, JobRow
 from shared.messaging.actors import FINISH_JOB, PLAN_JOB
 from shared.settings import Settings
-from shared.storage.store import Written
+from shared.storage.object_files import Written
 
 
 class ErrorsPart(msgspec.Struct, frozen=True):

@@ -75,6 +75,7 @@ async def _of_one_file(session: AsyncSession, job: JobRow) -> PartialResult:
 async def _of_parts(session: AsyncSession, job: JobRow) -> PartialResult:
     leading = await leading_parts(session, job.id)
     _check_readable(job, has_parts=bool(leading.parts))
+    assert job.output_format is not None  # noqa: S101  narrows the type: it is known once there are parts
     head = [Piece(job.head["key"], job.head["size_bytes"])] if job.head else []
     return PartialResult(
         job_id=job.id,

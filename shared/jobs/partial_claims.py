@@ -15,7 +15,7 @@ from shared.jobs.leading_parts import LeadingParts, leading_parts
 from shared.jobs.order import order_of
 from shared.jobs.tables import JobRow
 from shared.settings import Settings
-from shared.storage.store import Written
+from shared.storage.object_files import Written
 
 
 class PartialClaim(msgspec.Struct, frozen=True):

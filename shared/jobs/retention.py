@@ -42,6 +42,7 @@ async def delete_job(session: AsyncSession, job: JobRow) -> list[Hint]:
         raise JobNotEnded(f"the job is {job.status}: cancel it first")
     now = await database_now(session)
     job.deleted_at, job.swept_at, job.sent_at = now, None, now
+    job.client_id = job.idempotency_key = None  # the next of that name is another
     return [(FINISH_JOB, (job.id,))]
 
 

@@ -25,8 +25,9 @@ from shared.database.engine import Database
 from shared.errors import InvalidInput
 from shared.settings import MIB, Settings
 from shared.storage.errors import ObjectMissing
-from shared.storage.store import PIECE_BYTES as STORE_BYTES
-from shared.storage.store import Storage, Written
+from shared.storage.object_files import PIECE_BYTES as STORE_BYTES
+from shared.storage.object_files import Written
+from shared.storage.store import Storage
 from shared.uploads.errors import OffsetMismatch, UploadComplete, UploadIncomplete, UploadTakenOver
 from shared.uploads.incoming import Incoming
 from shared.uploads.keys import new_piece_key, new_whole_key, upload_folder

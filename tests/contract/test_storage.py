@@ -15,7 +15,8 @@ from shared.errors import TooLarge
 from shared.settings import SettingsInvalid
 from shared.storage import bucket
 from shared.storage.errors import ObjectMissing, StorageAway, StorageRefused
-from shared.storage.store import PIECE_BYTES, Storage, Written
+from shared.storage.object_files import PIECE_BYTES, Written
+from shared.storage.store import Storage
 from tests.fixtures.object_store import SECRET, ObjectServer
 
 pytestmark = pytest.mark.xdist_group("object store")

@@ -28,7 +28,8 @@ from shared.jobs.partial_claims import claim_partial, record_partial
 from shared.jobs.tables import JobRow
 from shared.messaging.actors import FINISH_JOB
 from shared.settings import Settings
-from shared.storage.store import Storage, Written
+from shared.storage.object_files import Written
+from shared.storage.store import Storage
 from tests.fixtures.api import Account, Judge, Upload
 from tests.fixtures.models import OpenModel
 from workers.jobs.context import JobContext

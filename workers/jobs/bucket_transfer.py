@@ -19,7 +19,7 @@ from shared.jobs.errors import InputChanged, InputRefused, InputTooLarge, InputU
 from shared.jobs.input_address import InputAddress
 from shared.jobs.input_buckets import bucket_and_key
 from shared.settings import Settings
-from shared.storage.store import PIECE_BYTES
+from shared.storage.object_files import PIECE_BYTES
 
 MAX_RETRIES = 4  # of one request, by the client itself
 RETRY_S = 20

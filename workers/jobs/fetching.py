@@ -17,7 +17,8 @@ from shared.jobs.input_format import SNIFFED_BYTES, recognise
 from shared.jobs.job import fetched_key
 from shared.jobs.options import output_like
 from shared.settings import Settings
-from shared.storage.store import Storage, Written
+from shared.storage.object_files import Written
+from shared.storage.store import Storage
 from workers.jobs.bucket_transfer import object_pieces
 from workers.jobs.holding import StopSign
 from workers.jobs.http_transfer import HttpTransfer, Restarted

@@ -8,7 +8,7 @@ import msgspec
 from shared.jobs.claims import StepClaim
 from shared.jobs.job import ErrorsFormat, OnError, errors_key, result_key
 from shared.jobs.outcomes import ErrorsPart
-from shared.storage.store import Written
+from shared.storage.object_files import Written
 from workers.jobs.context import JobContext
 from workers.jobs.errors_file import join_errors
 from workers.jobs.holding import StopSign

@@ -21,7 +21,7 @@ from shared.jobs.job import (
 )
 from shared.jobs.order import Order
 from shared.jobs.outcomes import record_plan
-from shared.storage.store import Written
+from shared.storage.object_files import Written
 from workers.jobs.attempt import attempt
 from workers.jobs.context import JobContext
 from workers.jobs.fetching import fetch_input
