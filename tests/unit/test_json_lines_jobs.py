@@ -12,10 +12,11 @@ import pytest
 
 from shared.catalog.verdict import Column, Datatype, Layout, Output, Signature
 from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
-from shared.jobs.job import FileFormat
+from shared.jobs.job import ByteRange, FileFormat
 from shared.jobs.order import Order
 from tests.unit.test_job_inputs import TABLE, order, rows_of
 from workers.jobs.job_input import JobInput, open_input, plan_chunks
+from workers.jobs.line_cut import whole_lines
 
 ROW = {"age": 41, "pay.rate": 1.5, "active": True, "city": "Paris"}
 
@@ -117,6 +118,18 @@ def test_a_line_that_never_ends_is_refused_without_being_read_whole():
         open_input(file, order(FileFormat.JSONL, TABLE))
 
     assert file.tell() < 20 * 1024 * 1024
+
+
+@pytest.mark.parametrize("block_bytes", [10, 40, 1000])
+def test_a_line_is_too_long_however_the_file_is_read(monkeypatch: pytest.MonkeyPatch, block_bytes: int):
+    monkeypatch.setattr("workers.jobs.line_cut.MAX_LINE_BYTES", 50)
+    content = b"x" * 50 + b"\n" + b"y" * 51
+
+    with pytest.raises(UnreadableInput, match="longer than"):
+        list(whole_lines(io.BytesIO(content), ByteRange(0, len(content)), block_bytes=block_bytes))
+
+    fits = list(whole_lines(io.BytesIO(content), ByteRange(0, 51), block_bytes=block_bytes))
+    assert b"".join(fits) == content[:51]
 
 
 def test_chunks_are_whole_lines_in_their_order(monkeypatch: pytest.MonkeyPatch):

@@ -39,7 +39,7 @@ def whole_lines(file: BinaryIO, chunk: ByteRange, *, block_bytes: int) -> Iterat
         block = rest + piece
         end = len(block) if left == 0 else block.rfind(b"\n") + 1
         rest = block[end:]
-        if len(rest) > MAX_LINE_BYTES:
+        if len(block) > MAX_LINE_BYTES and max(map(len, block.split(b"\n"))) > MAX_LINE_BYTES:
             raise too_long()
         if end:
             yield block[:end]
