@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import CallerError
 from shared.jobs.job import JobStatus
+from tests.fixtures.broken_files import broken_files, parquet_of
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
 
 COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
@@ -91,9 +92,23 @@ async def iris(serve_model: ServeModel, iris_on_frame: Path) -> None:
     await serve_model("iris", iris_on_frame)
 
 
+ODD = {
+    "a mark of UTF-8": b"\xef\xbb\xbf" + CSV,
+    "line ends of two kinds": CSV.replace(b"\n", b"\r\n") + b"1,1,1,1\n1,1,1,1",
+    "members of gzip one behind the other": gzip.compress(CSV[:-5]) + gzip.compress(CSV[-5:]),
+    "a name twice in an object": LINE.strip()[:-1] + b', "petal_width": 2.5}\n',
+    "decimals": parquet_of(TABLE.set_column(3, "petal_width", TABLE[3].cast(pa.decimal128(12, 2)))),
+    "a header alone": CSV.partition(b"\n")[0],
+    "text beside that is no UTF-8, and is not looked at": parquet_of(
+        TABLE.append_column("note", pa.array([b"\xff"] * 10).view(pa.string()))
+    ),
+}
+
+
 async def test_every_broken_file_gets_a_reason_and_no_worker_is_lost(jobs: Jobs, run_job: RunJob):
     refused, failed = {}, {}
-    for name, content in BROKEN.items():
+    files = BROKEN | {file.name: file.content for file in broken_files()}
+    for name, content in files.items():
         try:
             job_id = await jobs.submitted(content, model="iris")
         except CallerError as error:
@@ -103,7 +118,14 @@ async def test_every_broken_file_gets_a_reason_and_no_worker_is_lost(jobs: Jobs,
         assert job.status is JobStatus.FAILED, name
         failed[name] = (job.error.code, job.error.message)
 
-    assert len(refused) + len(failed) == len(BROKEN) >= 40
+    assert len(refused) + len(failed) == len(files) >= 150
     assert {code for code, _ in failed.values()} == {"unreadable_input", "columns_do_not_fit"}, failed
     assert all(len(message) > 20 for _, message in failed.values())
     assert (await run_job(await jobs.submitted(LINE, model="iris"))).status is JobStatus.SUCCEEDED
+
+
+async def test_files_that_are_merely_odd_are_predicted(jobs: Jobs, run_job: RunJob):
+    for name, content in ODD.items():
+        job = await run_job(await jobs.submitted(content, model="iris"))
+
+        assert job.status is JobStatus.SUCCEEDED, (name, job.error)

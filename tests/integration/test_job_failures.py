@@ -13,7 +13,7 @@ from sqlalchemy import delete, text
 
 from shared.catalog.tables import VersionRow
 from shared.database.engine import Database
-from shared.jobs.claims import claim_chunk
+from shared.jobs.claims import claim_chunk, claim_step
 from shared.jobs.job import JobStatus, RowCounts
 from shared.jobs.outcomes import record_part
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
@@ -201,6 +201,23 @@ async def test_a_worker_that_is_lost_again_and_again_fails_the_job(
             await session.execute(text("UPDATE chunks SET lease_until = now() - interval '1 second'"))
 
     await run_chunk(job_context, job_id, 0)
+
+    job = await jobs.get(job_id)
+    assert (job.status, job.error.code) == (JobStatus.FAILED, "worker_lost")
+
+
+async def test_a_file_that_ends_its_worker_while_it_is_planned_fails_the_job(
+    jobs: Jobs, job_context: JobContext, database: Database
+):
+    settings = job_context.settings
+    job_id = await jobs.submitted(parquet_of(flowers()), model="iris")
+    for _ in range(settings.chunk_attempts):
+        async with database.transaction() as session:
+            assert await claim_step(session, job_id, JobStatus.VALIDATING, settings=settings) is not None
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE jobs SET lease_until = now() - interval '1 second'"))
+
+    await plan_job(job_context, job_id)
 
     job = await jobs.get(job_id)
     assert (job.status, job.error.code) == (JobStatus.FAILED, "worker_lost")
