@@ -52,3 +52,12 @@ def test_a_number_without_an_end_is_malformed_at_once():
 
     with pytest.raises(MalformedThrift, match="no end"):
         decode_struct(endless)
+
+
+def test_a_number_of_more_than_64_bits_is_malformed():
+    with pytest.raises(MalformedThrift, match="too large"):
+        decode_struct(bytes([0x16]) + b"\xff" * 9 + b"\x7f\x00")
+
+
+def test_an_empty_list_may_name_no_type():
+    assert decode_struct(bytes([0x19, 0x00, 0x00]))[1].value.items == []

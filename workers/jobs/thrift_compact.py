@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 _NIBBLE = 0x0F  # of a head: small sizes and steps; this very value says that a number follows
-_MOST_SHIFT = 63  # of the bits of a number; without an end to them a few megabytes took hours
+_MOST_BITS = 64  # of a number; without an end to them a few megabytes took hours
 _SEVEN_BITS = 0x7F  # of each byte of a number; the eighth says that another follows
 
 
@@ -117,7 +117,10 @@ class _Reader:
 
     def _list(self) -> ListOf:
         head = self._byte()
-        size, kind = head >> 4, _KINDS[head & _NIBBLE]
+        size = head >> 4
+        if not size:  # some writers, fastparquet among them, name no type then
+            return ListOf(_KINDS.get(head & _NIBBLE, Kind.STRUCT), [])
+        kind = _KINDS[head & _NIBBLE]
         if size == _NIBBLE:
             size = self._varint()
         read = self._values[kind]
@@ -134,11 +137,14 @@ class _Reader:
     def _varint(self) -> int:
         value = shift = 0
         while (byte := self._byte()) & 0x80:
-            if shift >= _MOST_SHIFT:
+            if shift >= _MOST_BITS:
                 raise IndexError("a number has no end")
             value |= (byte & _SEVEN_BITS) << shift
             shift += 7
-        return value | byte << shift
+        value |= byte << shift
+        if value >> _MOST_BITS:
+            raise IndexError("a number is too large")
+        return value
 
     def _zigzag(self) -> int:
         value = self._varint()
