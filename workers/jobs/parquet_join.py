@@ -268,7 +268,11 @@ def _widened_metadata(
     for pair in pairs:
         key = pair[1].value
         if key == _ARROW_SCHEMA:
-            result.append(pair | {2: Field(Kind.BINARY, _widened_arrow_schema(pair[2].value, kept, schema))})
+            try:
+                told = Field(Kind.BINARY, _widened_arrow_schema(pair[2].value, kept, schema))
+            except (pa.ArrowException, OSError, ValueError):
+                continue  # readers pass over a copy that is broken; it describes nothing
+            result.append(pair | {2: told})
         elif key != _PANDAS or whole:
             result.append(pair)
     return result
