@@ -1,7 +1,10 @@
 """Parquet files that lie: each lie was believed once, or ended in an error that said nothing."""
 
+import base64
 import io
+from pathlib import Path
 
+import fastparquet
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +12,15 @@ import pytest
 from bench.fuzzing.reading import Manner, read_as_a_job
 from bench.fuzzing.seeds import table
 from shared.jobs.errors import UnreadableInput
-from tests.fixtures.lying_parquet import ROWS, Lie, column_lie, footer_lie, overlapping, page_lie
+from tests.fixtures.lying_parquet import (
+    ROWS,
+    Lie,
+    column_lie,
+    footer_lie,
+    overlapping,
+    page_lie,
+    with_size_statistics,
+)
 from workers.jobs.parquet_footer import ColumnField, FileField, GroupField
 
 
@@ -81,3 +92,30 @@ def test_columns_that_share_their_bytes_are_refused():
 
     with pytest.raises(UnreadableInput, match="overlap"):
         read_as_a_job(overlapping(file.getvalue()), Manner())
+
+
+def test_statistics_that_contradict_the_schema_do_not_end_the_process():
+    with pytest.raises(UnreadableInput, match="histogram size mismatch"):
+        read_as_a_job(with_size_statistics(parquet_of()), Manner())
+
+
+def test_a_copy_of_the_schema_that_is_broken_is_left_out_of_the_result():
+    encoded = pq.read_metadata(io.BytesIO(parquet_of())).metadata[b"ARROW:schema"]
+    broken = base64.b64encode(base64.b64decode(encoded).replace(b"city", b"c\xffty"))
+    content = parquet_of().replace(encoded, broken)
+    assert content != parquet_of()
+
+    read = read_as_a_job(content, Manner())
+
+    assert pq.read_table(io.BytesIO(read.output)).num_rows == ROWS
+
+
+@pytest.mark.parametrize("compression", [None, "SNAPPY"])
+def test_files_of_fastparquet_are_read_to_their_end(tmp_path: Path, compression: str | None):
+    rows = table().to_pandas().astype({"age": "Int64", "active": "boolean"})
+    path = tmp_path / "rows.parquet"
+    fastparquet.write(path, rows, compression=compression, object_encoding={"city": "utf8"})
+
+    read = read_as_a_job(path.read_bytes(), Manner())
+
+    assert (len(read.rows), read.rows[1]["age"]) == (150, -39)

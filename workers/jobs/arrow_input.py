@@ -164,7 +164,7 @@ class ArrowInput:
         """The column that feeds an input, as the model takes it."""
         if self._signature.layout is Layout.TENSORS:
             return array_column(column, self._signature.inputs[number], first_row=first_row)
-        name = self._schema.names[self.columns.fed[number]]
+        name = self.columns.names[self.columns.fed[number]]
         return coerced_column(column, self._wanted[number], name=name, first_row=first_row)
 
     def _carried_schema(self) -> pa.Schema:
@@ -175,7 +175,7 @@ class ArrowInput:
         if self._output is not FileFormat.PARQUET:
             check_carried(fields, counts, self._output)
             return
-        for field in fields:
+        for field in {field.type: field for field in reversed(fields)}.values():  # wide files have few types
             _check_as_parquet(field)
 
 

@@ -73,7 +73,7 @@ def _check_rows(chunk: ThriftStruct, rows: int, group: int, *, is_repeated: bool
 
 def _checked_size(chunk: ThriftStruct, group: int, *, size_bytes: int) -> int:
     """How many bytes the column takes."""
-    if ChunkField.FILE_PATH in chunk:
+    if ChunkField.FILE_PATH in chunk and chunk[ChunkField.FILE_PATH].value:
         raise UnreadableInput("the Parquet file keeps its columns in other files: write it as a single one")
     metadata = _metadata(chunk)
     start, size = first_page(metadata), number(metadata, ColumnField.COMPRESSED_BYTES)

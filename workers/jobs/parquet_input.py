@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from typing import BinaryIO
 
 import msgspec
@@ -22,7 +23,9 @@ from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.outputs import AppendedOutput, Output, StackedOutput
 from workers.jobs.parquet_check import check_footer, damaged
+from workers.jobs.parquet_footer import FileField, GroupField, read_footer, structs
 from workers.jobs.parquet_pages import check_pages, leaves_of
+from workers.jobs.thrift_compact import ThriftStruct
 
 # Read at a time of each column; without it a whole column chunk would be in memory at once. A megabyte
 # read no faster and cost 30 MB more a thread on 30 columns.
@@ -101,11 +104,16 @@ class ParquetInput:
         metadata = self._file.metadata
         return [metadata.row_group(at) for at in range(metadata.num_row_groups)]
 
+    @cached_property
+    def _described(self) -> list[ThriftStruct]:
+        """The row groups. The plan has checked them."""
+        return structs(read_footer(self._raw), FileField.ROW_GROUPS)
+
     def _read(self, group: int, rows: int) -> Iterator[pa.RecordBatch]:
         names = self._needed_names
         left = self._file.metadata.row_group(group).num_rows
         try:
-            check_pages(self._raw, self._file.metadata.row_group(group), self._leaves)
+            check_pages(self._raw, structs(self._described[group], GroupField.COLUMNS), self._leaves)
             for batch in self._file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False):
                 left -= batch.num_rows
                 batch.validate(full=True)  # texts above all: nothing else looks whether they are UTF-8

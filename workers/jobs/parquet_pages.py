@@ -6,7 +6,7 @@ read has one open at a time: a few hundred bytes could end a worker, and with it
 Source: PageHeader of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from enum import IntEnum
 from typing import BinaryIO, Final
 
@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from shared.jobs.errors import UnreadableInput
 from workers.jobs.parquet_check import damaged
-from workers.jobs.parquet_footer import number
-from workers.jobs.thrift_compact import Field, MalformedThrift, ThriftStruct, decode_first
+from workers.jobs.parquet_footer import ChunkField, ColumnField, first_page, number
+from workers.jobs.thrift_compact import MalformedThrift, ThriftStruct, decode_first
 
 MAX_OPEN_BYTES: Final = 1024 * 1024 * 1024  # of the largest pages of all columns that are read together
 
@@ -53,16 +53,22 @@ def leaves_of(schema: pq.ParquetSchema, names: Collection[str]) -> list[int]:
     return [at for at in range(len(schema)) if not wanted.isdisjoint(_prefixes(schema.column(at).path))]
 
 
-def check_pages(file: BinaryIO, group: pq.RowGroupMetaData, leaves: Collection[int]) -> None:
+def check_pages(file: BinaryIO, columns: Sequence[ThriftStruct], leaves: Collection[int]) -> None:
     """Let through the columns of a row group whose pages lie within them and can be held in memory.
 
     Args:
+        columns: the column chunks of the group, from a footer that was checked. pyarrow's own view of them
+            ends the process where their statistics contradict the schema.
         leaves: positions of those that are to be read.
 
     Raises:
         UnreadableInput: they do not, or cannot.
     """
-    largest = [max(page.unpacked_bytes for page in _pages(file, group.column(at))) for at in leaves]
+    metadata = [columns[at][ChunkField.METADATA].value for at in leaves]
+    try:
+        largest = [max(page.unpacked_bytes for page in _pages(file, column)) for column in metadata]
+    except (TypeError, ValueError):
+        raise damaged("the header of a page is of other types than it must be") from None
     if sum(largest) > MAX_OPEN_BYTES:
         raise UnreadableInput(
             f"the Parquet file has pages that unpack to {sum(largest)} bytes side by side, and may have"
@@ -77,19 +83,17 @@ def _prefixes(path: str) -> Iterator[str]:
     yield from (path[:end] for end in (*ends, len(path)))
 
 
-def _pages(file: BinaryIO, column: pq.ColumnChunkMetaData) -> Iterator[_Page]:
+def _pages(file: BinaryIO, column: ThriftStruct) -> Iterator[_Page]:
     """The pages that a reader comes by until it has all values, and an empty one before them."""
-    start = column.data_page_offset
-    if column.has_dictionary_page and 0 < column.dictionary_page_offset < start:
-        start = column.dictionary_page_offset
-    at, end, left = start, start + column.total_compressed_size, column.num_values
+    values, at = number(column, ColumnField.VALUES), first_page(column)
+    left, end = values, at + number(column, ColumnField.COMPRESSED_BYTES)
     yield _NO_PAGE
     while left > 0 and at < end:
         page = _page(file, at, end)
         yield page
         at, left = page.end, left - page.values
     if left:
-        raise damaged(f"the column at byte {start} has not the {column.num_values} values that it claims")
+        raise damaged(f"a column has not the {values} values that it claims")
 
 
 def _page(file: BinaryIO, at: int, end: int) -> _Page:
@@ -126,12 +130,5 @@ def _header(file: BinaryIO, at: int, end: int) -> tuple[ThriftStruct, int]:
             if len(data) < step:
                 break
             continue
-        if all(isinstance(field, Field) and isinstance(field.value, int) for field in _sizes(header)):
-            return header, size
-        break
+        return header, size
     raise damaged(f"there is no page at byte {at}")
-
-
-def _sizes(header: ThriftStruct) -> Iterator[Field | None]:
-    for of in (_PageField.KIND, _PageField.UNPACKED_BYTES, _PageField.STORED_BYTES):
-        yield header.get(of)
