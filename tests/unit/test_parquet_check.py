@@ -110,6 +110,17 @@ def test_a_copy_of_the_schema_that_is_broken_is_left_out_of_the_result():
     assert pq.read_table(io.BytesIO(read.output)).num_rows == ROWS
 
 
+def test_row_groups_without_rows_may_lie_nowhere():
+    file = io.BytesIO()
+    with pq.ParquetWriter(file, table().schema) as writer:
+        for rows in (0, 20, 0):
+            writer.write_table(table().slice(0, rows))
+
+    read = read_as_a_job(file.getvalue(), Manner())
+
+    assert len(read.rows) == 20
+
+
 @pytest.mark.parametrize("compression", [None, "SNAPPY"])
 def test_files_of_fastparquet_are_read_to_their_end(tmp_path: Path, compression: str | None):
     rows = table().to_pandas().astype({"age": "Int64", "active": "boolean"})
