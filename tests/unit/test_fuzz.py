@@ -1,23 +1,29 @@
 """A few hundred broken inputs of each kind, the same at every run: `python -m bench fuzz` tries far more."""
 
+import json
 import os
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
 from bench.fuzzing.guarded import tried
 from bench.fuzzing.trials import TRIALS
+from tests.fixtures.processes import ROOT
 
 INPUTS = {"parquet": 400, "arrow": 300, "csv": 120, "jsonl": 80, "thrift": 300, "form": 200}
 
 
 @pytest.mark.parametrize("kind", TRIALS)
-def test_broken_inputs_are_read_rightly_or_refused_with_a_reason(kind: str, tmp_path: Path):
-    found = tried(TRIALS[kind](tmp_path), first=0, count=INPUTS[kind])
+def test_broken_inputs_are_read_rightly_or_refused_with_a_reason(kind: str):
+    # In a process of its own: this one has threads, and what is forked from it may wait for them for ever.
+    command = [sys.executable, "-m", "bench.fuzzing", kind, str(INPUTS[kind])]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=300)
+    found = json.loads(done.stdout)
 
-    assert not found.faults, found.faults[0]
-    assert found.inputs == INPUTS[kind]
-    assert len(found.outcomes) >= 2  # some are read, some are not
+    assert not found["faults"], found["faults"][0]
+    assert sum(found["outcomes"].values()) == INPUTS[kind]
+    assert len(found["outcomes"]) >= 2  # some are read, some are not
 
 
 def test_what_ends_the_process_or_takes_its_memory_is_a_fault_and_the_next_is_tried(
