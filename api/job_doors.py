@@ -1,5 +1,6 @@
 """Where submissions of jobs come in, and how one that comes again is told."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from shared.jobs.inputs import Input, JobInputs
 from shared.jobs.job import input_key
 from shared.jobs.json_request import placed_in_body, read_request
 from shared.jobs.options import JobForm
-from shared.jobs.submission import JobSubmissions
+from shared.jobs.submission import InputFile, JobSubmissions
 from shared.jobs.submission_mark import Mark, Name, submission_digest
 from shared.jobs.view import JobView
 from shared.settings import Settings
@@ -63,7 +64,7 @@ class JobDoors:
             form, given, job_id = submission.form, submission.given, submission.job_id
             if isinstance(given, Input):
                 return await self._input(tenant_id, form, given, name=name)
-            digest = submission_digest(form, {"file": given.digest, "file_name": given.name})
+            digest = submission_digest(form, _content(given))
             mark = None if name is None else Mark(name, digest)
             job = await self._submissions.submit(tenant_id, job_id, form, given, mark=mark)
         return Taken(job, is_new=job.id == job_id)
@@ -94,3 +95,10 @@ class JobDoors:
             await self._storage.delete(input_key(job_id))
             raise
         return Taken(job, is_new=job.id == job_id)
+
+
+def _content(files: Sequence[InputFile]) -> dict[str, Any]:
+    """What tells the files from others, for a digest."""
+    if len(files) == 1:
+        return {"file": files[0].digest, "file_name": files[0].name}
+    return {"files": [(file.digest, file.name) for file in files]}

@@ -11,12 +11,13 @@ from litestar import Request
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from api.job_request_described import json_submission
-from api.multipart_stream import FilePart, Form, stored_form
+from api.multipart_stream import FilePart, Form, StoredFile, stored_form
 from api.request_bodies_described import binary, form_body, text
 from api.submission_name import KEY_MAX_LENGTH
 from api.urlencoded_form import is_urlencoded, urlencoded_fields
 from shared.errors import FieldError, InvalidInput
 from shared.ids import new_id
+from shared.jobs.files import is_beside_rows
 from shared.jobs.inputs import Input
 from shared.jobs.job import input_key
 from shared.jobs.options import JobForm
@@ -28,11 +29,11 @@ _IN_PLACE_OF_FILE = ("url", "upload_id")
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A file in storage, or what the form names in its place, and what shall be done with it."""
+    """Files in storage, or what the form names in their place, and what shall be done with them."""
 
     job_id: UUID
     form: JobForm
-    given: InputFile | Input
+    given: list[InputFile] | Input
 
 
 @asynccontextmanager
@@ -43,37 +44,58 @@ async def submitted_form(
     job_id = new_id()
     fields = (*JobForm.__struct_fields__, *_IN_PLACE_OF_FILE)
     if is_urlencoded(request):
-        yield _submission(job_id, Form(await urlencoded_fields(request, fields=fields), {}))
+        yield await _submission(job_id, Form(await urlencoded_fields(request, fields=fields), {}), storage)
         return
-    part = FilePart(name="file", key=input_key(job_id), max_bytes=settings.job_max_bytes, required=False)
+    part = FilePart(
+        name="file",
+        key=input_key(job_id),
+        max_bytes=settings.job_max_bytes,
+        required=False,
+        most=settings.job_max_files,
+    )
     async with stored_form(request, storage, files=[part], fields=fields) as form:
-        yield _submission(job_id, form)
+        yield await _submission(job_id, form, storage)
 
 
-def _submission(job_id: UUID, form: Form) -> Submission:
-    return Submission(job_id=job_id, form=form.fields_as(JobForm), given=_given(form))
+async def _submission(job_id: UUID, form: Form, storage: Storage) -> Submission:
+    named, stored = _given(form)
+    given = await _files_of_rows(stored, storage) if stored else named
+    return Submission(job_id=job_id, form=form.fields_as(JobForm), given=given)
 
 
-def _given(form: Form) -> InputFile | Input:
-    """The one input that was sent or named."""
+def _given(form: Form) -> tuple[Input, list[StoredFile]]:
+    """The one input that was named or sent: without files it is named."""
     named = {name: form.fields[name] for name in _IN_PLACE_OF_FILE if form.fields.get(name)}
-    stored = form.files.get("file")
-    if stored is None and not named:
+    stored = [*form.files.values(), *form.more]
+    if not stored and not named:
         raise InvalidInput(
             "the file 'file' is missing or empty, and neither 'url' nor 'upload_id' names one",
             [FieldError(message="a file is needed here, or one of the others", pointer="/file")],
         )
-    if (stored is not None) + len(named) > 1:
+    if bool(stored) + len(named) > 1:
         several = " and ".join(repr(name) for name in (*(["file"] if stored else []), *named))
         raise InvalidInput(
             f"the form holds {several}: a job has one input",
             [FieldError(message="leave it out where there is another", pointer=f"/{[*named][-1]}")],
         )
-    if stored is None:
-        return Input(url=named.get("url"), upload_id=named.get("upload_id"))
-    return InputFile(
-        key=stored.key, name=stored.file_name, size_bytes=stored.size_bytes, digest=stored.digest
-    )
+    return Input(url=named.get("url"), upload_id=named.get("upload_id")), stored
+
+
+async def _files_of_rows(stored: list[StoredFile], storage: Storage) -> list[InputFile]:
+    """The files without those that Spark and others write beside them, which go; a lone file stays."""
+    if len(stored) == 1:
+        return [_input_file(stored[0], stored[0].file_name)]
+    kept = [file for file in stored if not is_beside_rows(file.path)]
+    if not kept:
+        raise InvalidInput("the form has no files of rows: names with a dot or `_` in front are left out")
+    for file in stored:
+        if file not in kept:
+            await storage.delete(file.key)
+    return [_input_file(file, file.path) for file in kept]
+
+
+def _input_file(file: StoredFile, name: str) -> InputFile:
+    return InputFile(key=file.key, name=name, size_bytes=file.size_bytes, digest=file.digest)
 
 
 @dataclass
@@ -82,7 +104,10 @@ class SubmissionForm(Operation):
 
     def __post_init__(self) -> None:
         parts = {
-            "file": binary("The rows: Parquet, Arrow, CSV with a header, or JSON Lines; text also gzipped."),
+            "file": binary(
+                "The rows: Parquet, Arrow, CSV with a header, or JSON Lines; text also gzipped. May be sent"
+                " again for a job of several files, all of one format."
+            ),
             "url": text(
                 "Where they lie instead, `https://…` or `s3://bucket/key`: they are fetched from there.",
                 example="https://example.com/flowers.parquet",

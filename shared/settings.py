@@ -116,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Jobs
     job_max_bytes: Count = 64 * 1024 * MIB
+    job_max_files: Count = 1000  # in one job; all together have job_max_bytes at most
     job_queues: Annotated[str, Meta(pattern=r"^(high|normal|low)(,(high|normal|low))*$")] = "high,normal,low"
     job_chunks_per_tenant: Annotated[int, Meta(ge=0)] = 0  # that run at once, on all workers; 0: no cap
     max_open_jobs: Count = 1000  # of one tenant that have not ended; past it 429

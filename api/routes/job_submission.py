@@ -28,11 +28,11 @@ _SAME_AGAIN = {200: ResponseSpec(JobView, description="The job of the same conte
 async def submit_job(
     request: Request[Any, Any, Any], *, caller: NamedDependency[Caller], doors: NamedDependency[JobDoors]
 ) -> Response[JobView]:
-    """Predict every row of a file, or of the request. The answer comes at once; the job goes on behind it.
+    """Predict every row of a file, of several, or of the request. The answer comes at once; the job goes on.
 
-    The output has the rows in the order of the input, the input columns that `include` names, then
-    `prediction` (`prediction_0`, `prediction_1`, … for a model with several outputs). An input column of the
-    same name keeps it; ours gets an underscore at its end.
+    The output has the rows in the order of the input (of several files, in the order they were sent), the
+    input columns that `include` names, then `prediction` (`prediction_0`, `prediction_1`, … for a model with
+    several outputs). An input column of the same name keeps it; ours gets an underscore at its end.
 
     With `Idempotency-Key` it may be sent again and again: the same content under the same key is the same
     job, as it is now, for as long as there is the job; other content is 422.

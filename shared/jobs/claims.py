@@ -49,6 +49,7 @@ class ChunkClaim(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     fence: int
     attempt: int  # from 1
+    file: int = 0  # which of the job's files the order is for
     source: ChunkSource
     priority: Priority
     order: Order
@@ -77,7 +78,7 @@ async def claim_step(
     if is_late(job, now):
         await expire(session, job, settings=settings)
         return None
-    order = await _order_for(session, job, attempts=job.attempts, settings=settings, last_error=None)
+    order = await _order_for(session, job, None, settings=settings, last_error=None)
     if order is None:
         return None
     job.fence += 1
@@ -110,7 +111,7 @@ async def claim_chunk(
         await expire(session, job, settings=settings)
         return None
     last_error = msgspec.convert(chunk.error, JobError) if chunk.error else None
-    order = await _order_for(session, job, attempts=chunk.attempts, settings=settings, last_error=last_error)
+    order = await _order_for(session, job, chunk, settings=settings, last_error=last_error)
     if order is None:
         return None
     _start(job, chunk, now=now, settings=settings)
@@ -118,6 +119,7 @@ async def claim_chunk(
         index=chunk.index,
         fence=chunk.fence,
         attempt=chunk.attempts,
+        file=chunk.file,
         source=msgspec.convert(chunk.source, ChunkSource),
         priority=Priority(job.priority),
         order=order,
@@ -195,10 +197,16 @@ def _is_held(lease_until: datetime | None, now: datetime) -> bool:
 
 
 async def _order_for(
-    session: AsyncSession, job: JobRow, *, attempts: int, settings: Settings, last_error: JobError | None
+    session: AsyncSession,
+    job: JobRow,
+    chunk: ChunkRow | None,
+    *,
+    settings: Settings,
+    last_error: JobError | None,
 ) -> Order | None:
     """What to work on, unless that is hopeless: then the job fails here."""
-    order = await order_of(session, job)
+    attempts = chunk.attempts if chunk else job.attempts
+    order = await order_of(session, job, file=chunk.file if chunk else None)
     if order is not None and attempts < settings.chunk_attempts:
         return order
     error = _VERSION_DELETED if order is None else last_error or _WORKER_LOST

@@ -1,6 +1,7 @@
 """Which format a file has: told by its first bytes; its name only helps to explain a refusal."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -64,6 +65,37 @@ def recognise(
             f"the file {file_name!r} is not {format_}, as `format` says, but {found.format}"
         )
     return found
+
+
+def recognise_all(
+    names: Sequence[str],
+    heads: Sequence[bytes],
+    *,
+    format_: FileFormat | None = None,
+    encoding: TextEncoding | None = None,
+) -> list[Recognised]:
+    """What each of a job's files is. Those without anything in them are what the others are.
+
+    Raises:
+        UnsupportedFormat: they are of several formats, or one is of none that is read here.
+    """
+    each = [
+        recognise(head, name, format_=format_, encoding=encoding)
+        for name, head in zip(names, heads, strict=True)
+    ]
+    filled = [at for at, head in enumerate(heads) if _holds_something(head)] or [0]
+    first = filled[0]
+    for at in filled:
+        if each[at].format is not each[first].format:
+            raise UnsupportedFormat(
+                f"the file {names[first]!r} is {each[first].format} and {names[at]!r} is {each[at].format}:"
+                " a job takes files of one format"
+            )
+    return [Recognised(each[first].format, found.encoding) for found in each]
+
+
+def _holds_something(head: bytes) -> bool:
+    return bool(unpacked_head(head, most_bytes=SNIFFED_BYTES))
 
 
 def _recognised(

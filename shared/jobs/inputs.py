@@ -18,7 +18,7 @@ from shared.jobs.input_address import InputAddress
 from shared.jobs.job import FileFormat, input_key
 from shared.jobs.options import JobForm
 from shared.jobs.row_lines import json_lines, rows_digest
-from shared.jobs.submission import InputFile
+from shared.jobs.submission import InputFile, Source
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.uploads.service import Uploads
@@ -59,7 +59,7 @@ class StoredInput(msgspec.Struct, frozen=True):
     """An input that has become a file, or shall be fetched, and the form that it is to be submitted with."""
 
     form: JobForm
-    source: InputFile | InputAddress
+    source: Source
 
 
 class JobInputs:
@@ -81,7 +81,7 @@ class JobInputs:
             return StoredInput(form, InputAddress(given.url))
         if given.upload_id is not None:
             taken = await self._uploads.take(tenant_id, given.upload_id, key=input_key(job_id))
-            return StoredInput(form, InputFile(**asdict(taken)))
+            return StoredInput(form, [InputFile(**asdict(taken))])
         assert given.rows is not None  # noqa: S101  narrows the type: `check` has seen to it
         return await self._rows(tenant_id, job_id, form, rows=given.rows)
 
@@ -92,7 +92,7 @@ class JobInputs:
         names = [column.name for column in version.signature.inputs]
         file = await self._write(job_id, json_lines(rows, names), name="rows.jsonl")
         # The version is settled: arrays are in the order of this one's columns.
-        return StoredInput(replace(form, format=FileFormat.JSONL, version=version.number), file)
+        return StoredInput(replace(form, format=FileFormat.JSONL, version=version.number), [file])
 
     async def _write(self, job_id: UUID, content: AsyncIterator[bytes], *, name: str) -> InputFile:
         key = input_key(job_id)

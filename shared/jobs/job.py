@@ -131,14 +131,15 @@ class RowCounts(msgspec.Struct, frozen=True):
 
 
 class PlannedChunk(msgspec.Struct, frozen=True):
-    """A part of the input; how many rows it has, where that is known before it is read."""
+    """A part of a file; how many rows it has, where that is known before it is read."""
 
     source: ChunkSource
     rows: int | None
+    file: int = 0  # which of the job's files
 
 
 def input_key(job_id: UUID) -> str:
-    """Where in storage a job's input lies."""
+    """Where in storage a job's input lies; of several files the first, the others beside it."""
     return f"jobs/{job_id}/input"
 
 
@@ -147,9 +148,9 @@ def fetched_key(job_id: UUID, *, fence: int) -> str:
     return f"jobs/{job_id}/input.{fence}"
 
 
-def text_key(job_id: UUID, *, fence: int) -> str:
-    """Where the input's text lies, as one worker unpacked it."""
-    return f"jobs/{job_id}/text.{fence}"
+def text_key(job_id: UUID, *, fence: int, file: int = 0) -> str:
+    """Where a file's text lies, as one worker unpacked it."""
+    return f"jobs/{job_id}/text.{fence}" + (f".{file}" if file else "")
 
 
 def part_key(job_id: UUID, index: int, *, fence: int) -> str:

@@ -6,8 +6,8 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.jobs.job import ChunkStatus, RowCounts, errors_part_key
-from shared.jobs.outcomes import ErrorsPart
+from shared.jobs.job import ChunkStatus, RowCounts
+from shared.jobs.outcomes import ErrorsPart, errors_of
 from shared.jobs.tables import ChunkRow
 
 
@@ -39,11 +39,7 @@ async def leading_parts(session: AsyncSession, job_id: UUID) -> LeadingParts:
     )
     query = select(ChunkRow).where(ChunkRow.job_id == job_id, ChunkRow.part_key.is_not(None))
     before = ChunkRow.index < func.coalesce(first_undone, ChunkRow.index + 1)
-    parts, errors, done, failed = [], [], 0, 0
-    for chunk in await session.scalars(query.where(before).order_by(ChunkRow.index)):
-        key = chunk.part_key or ""
-        parts.append(Piece(key, chunk.part_size_bytes or 0))
-        if chunk.rows_failed:
-            errors.append(ErrorsPart(errors_part_key(key), done + failed))
-        done, failed = done + chunk.rows_done, failed + chunk.rows_failed
-    return LeadingParts(parts, errors, RowCounts(done, failed))
+    chunks = (await session.scalars(query.where(before).order_by(ChunkRow.index))).all()
+    parts = [Piece(chunk.part_key or "", chunk.part_size_bytes or 0) for chunk in chunks]
+    done, failed = sum(chunk.rows_done for chunk in chunks), sum(chunk.rows_failed for chunk in chunks)
+    return LeadingParts(parts, errors_of(chunks), RowCounts(done, failed))

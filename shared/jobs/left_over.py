@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.jobs.files import JobFile, files_of
 from shared.jobs.job import ChunkStatus, JobStatus, errors_part_key
 from shared.jobs.tables import ChunkRow, JobLogRow, JobRow
 
@@ -56,10 +57,11 @@ async def find_left_over(session: AsyncSession, job_id: UUID) -> LeftOver | None
     if job is None or job.ended_at is None:
         return None
     chunks = (await session.scalars(select(ChunkRow).where(ChunkRow.job_id == job_id))).all()
+    files = await files_of(session, job_id)
     return LeftOver(
         job_id=job_id,
         ended_at=job.ended_at,
-        keep=_kept(job, chunks),
+        keep=_kept(job, files, chunks),
         deleted=job.deleted_at is not None,
         fence=job.fence,
         chunk_fences={chunk.index: chunk.fence for chunk in chunks},
@@ -83,17 +85,19 @@ async def record_sweep(session: AsyncSession, swept: LeftOver) -> None:
     )
 
 
-def _kept(job: JobRow, chunks: Sequence[ChunkRow]) -> frozenset[str] | None:
+def _kept(job: JobRow, files: Sequence[JobFile], chunks: Sequence[ChunkRow]) -> frozenset[str] | None:
     if job.files_removed_at is not None or job.deleted_at is not None:
         return None
-    kept = [*_kept_files(job), *(_kept_parts(chunks) if job.status != JobStatus.SUCCEEDED else [])]
+    kept = [*_kept_files(job, files), *(_kept_parts(chunks) if job.status != JobStatus.SUCCEEDED else [])]
     return frozenset(key for key in kept if key is not None)
 
 
-def _kept_files(job: JobRow) -> list[str | None]:
-    kept = [job.input_key, job.result_key, *(file["key"] for file in (job.errors_files or {}).values())]
+def _kept_files(job: JobRow, files: Sequence[JobFile]) -> list[str | None]:
+    errors = [file["key"] for file in (job.errors_files or {}).values()]
+    kept = [job.input_key, *(file.key for file in files), job.result_key, *errors]
     if job.status != JobStatus.SUCCEEDED:
-        kept += [job.text_key, job.head["key"] if job.head else None]
+        texts = [job.text_key, *(file.text_key for file in files)]
+        kept += [*texts, job.head["key"] if job.head else None]
     return kept
 
 

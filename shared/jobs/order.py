@@ -10,6 +10,7 @@ from shared.catalog.model_settings import ModelSettings
 from shared.catalog.service import signature_of, verdict_of
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.verdict import EnvironmentRef, Signature
+from shared.jobs.files import JobFile, file_of
 from shared.jobs.input_address import InputAddress, RemoteInput
 from shared.jobs.job import FileFormat, OnError
 from shared.jobs.tables import JobRow
@@ -27,6 +28,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         output_columns: input columns to carry into the output; None: all.
         environment: that the version's hosts run in; None: the platform's own.
         tells_progress: somebody is told how far the job is.
+        file_name: of the one of several files that the input is; None: the job has one file.
+        carried: of a job of several files the columns that all of them carry into the output, a schema of
+            Arrow as it is serialised; None: not planned yet.
         refuse_extra: columns that neither the model takes nor `output_columns` names are refused.
     """
 
@@ -45,6 +49,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     input_encoding: TextEncoding | None = None
     text_key: str | None = None
     remote: RemoteInput | None = None
+    file_name: str | None = None
+    carried: bytes | None = None
 
     @property
     def rows_key(self) -> str:
@@ -52,8 +58,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.text_key or self.input_key
 
 
-async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
-    """The order behind a job; None where its version was deleted."""
+async def order_of(session: AsyncSession, job: JobRow, *, file: int | None = None) -> Order | None:
+    """The order behind a job; None where its version was deleted.
+
+    Args:
+        file: which of several it is for; None: the first that has anything in it.
+    """
     found = await session.execute(
         select(VersionRow, ModelRow.settings)
         .join(ModelRow, ModelRow.id == VersionRow.model_id)
@@ -63,6 +73,28 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
     if row is None:
         return None
     version, settings = row
+    order = _order(job, version, ModelSettings.from_stored(settings))
+    return order if job.input_files == 1 else await _of_several(session, order, file)
+
+
+def of_file(order: Order, file: JobFile) -> Order:
+    """The same for one of the job's files."""
+    return msgspec.structs.replace(
+        order,
+        input_key=file.key,
+        input_encoding=file.encoding,
+        text_key=file.text_key,
+        file_name=file.name,
+    )
+
+
+async def _of_several(session: AsyncSession, order: Order, index: int | None) -> Order:
+    file = await file_of(session, order.job_id, index)
+    carried = await session.scalar(select(JobRow.carried).where(JobRow.id == order.job_id))
+    return of_file(msgspec.structs.replace(order, carried=carried), file)
+
+
+def _order(job: JobRow, version: VersionRow, settings: ModelSettings) -> Order:
     return Order(
         job_id=job.id,
         input_key=job.input_key or "",
@@ -76,7 +108,7 @@ async def order_of(session: AsyncSession, job: JobRow) -> Order | None:
         signature=signature_of(version),
         environment=verdict_of(version).environment,
         tells_progress=job.tells_progress,
-        refuse_extra=ModelSettings.from_stored(settings).refuse_extra,
+        refuse_extra=settings.refuse_extra,
         on_error=OnError(job.on_error),
         remote=_remote(job),
     )

@@ -4,7 +4,7 @@ Each function returns what to send after the commit; those that publish return N
 was lost meanwhile, and what was written to storage is nobody's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -40,10 +40,17 @@ from shared.storage.object_files import Written
 
 
 class ErrorsPart(msgspec.Struct, frozen=True):
-    """Where the errors of one chunk lie, and how many rows of the input come before it."""
+    """Where the errors of one chunk lie, and how many rows of the input come before it.
+
+    Attributes:
+        file: which of the job's files it is of.
+        file_row: how many rows of that file come before it.
+    """
 
     key: str
     first_row: int
+    file: int = 0
+    file_row: int = 0
 
 
 async def record_plan(
@@ -171,10 +178,18 @@ async def part_keys(session: AsyncSession, job_id: UUID) -> list[str]:
 async def errors_parts(session: AsyncSession, job_id: UUID) -> list[ErrorsPart]:
     """Where the errors of a job's chunks lie, in the order of the input."""
     query = select(ChunkRow).where(ChunkRow.job_id == job_id).order_by(ChunkRow.index)
+    return errors_of(await session.scalars(query))
+
+
+def errors_of(chunks: Iterable[ChunkRow]) -> list[ErrorsPart]:
+    """The same, of the first chunks of the input."""
     parts, before = [], 0
-    for chunk in await session.scalars(query):
+    starts: dict[int, int] = {}  # of each file, how many rows come before it
+    for chunk in chunks:
+        start = starts.setdefault(chunk.file, before)
         if chunk.rows_failed and chunk.part_key:
-            parts.append(ErrorsPart(errors_part_key(chunk.part_key), before))
+            key = errors_part_key(chunk.part_key)
+            parts.append(ErrorsPart(key, before, chunk.file, before - start))
         before += chunk.rows_done + chunk.rows_failed
     return parts
 
@@ -183,6 +198,7 @@ def _chunk_row(job: JobRow, index: int, chunk: PlannedChunk, now: datetime) -> C
     return ChunkRow(
         job_id=job.id,
         index=index,
+        file=chunk.file,
         source=msgspec.to_builtins(chunk.source),
         status=ChunkStatus.PENDING,
         rows_total=chunk.rows,

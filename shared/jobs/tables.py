@@ -62,6 +62,9 @@ class JobRow(Identified, Base):
     input_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     input_encoding: Mapped[str | None]  # shared.jobs.text_encoding.TextEncoding; None: no text
     input_digest: Mapped[str | None]  # SHA-256, hexadecimal
+    # Where there are several, each has a row in `job_files`; what is above tells of the first or of all.
+    input_files: Mapped[int] = mapped_column(default=1, server_default="1")
+    carried: Mapped[bytes | None] = mapped_column(deferred=True)  # of several: shared.jobs.order.Order
     text_key: Mapped[str | None]  # what the input was unpacked to; None: it is read as it is
     output_format: Mapped[str | None]  # likewise
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
@@ -114,6 +117,22 @@ class JobRow(Identified, Base):
     deleted_at: Mapped[datetime | None]  # nobody sees it any more; it goes once storage holds nothing of it
 
 
+class JobFileRow(Base):
+    """One of several files that a job predicts. A job of one file has none of these."""
+
+    __tablename__ = "job_files"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JobRow.id, ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)  # from 0, in the order they were sent
+    name: Mapped[str]  # with its folders
+    key: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str]  # SHA-256, hexadecimal
+    encoding: Mapped[str | None]  # as of a job's one file, as is the next
+    text_key: Mapped[str | None]
+    is_empty: Mapped[bool] = mapped_column(default=False, server_default=false())  # not even a header
+
+
 class JobLogRow(Base):
     """What the model printed during a job."""
 
@@ -135,7 +154,8 @@ class ChunkRow(Base):
 
     job_id: Mapped[UUID] = mapped_column(ForeignKey(JobRow.id, ondelete="CASCADE"), primary_key=True)
     index: Mapped[int] = mapped_column(primary_key=True)
-    source: Mapped[dict[str, Any]]  # which row groups or bytes: shared.jobs.job.ChunkSource
+    file: Mapped[int] = mapped_column(default=0, server_default="0")  # which of the job's files
+    source: Mapped[dict[str, Any]]  # which row groups or bytes of it: shared.jobs.job.ChunkSource
     status: Mapped[str]  # shared.jobs.job.ChunkStatus
     rows_total: Mapped[int | None] = mapped_column(BigInteger)
     rows_done: Mapped[int] = mapped_column(BigInteger, default=0)

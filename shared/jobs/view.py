@@ -24,7 +24,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 class JobInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The file that was sent, or where it lies; what is not known before it is fetched is null.
 
-    Digest: SHA-256, hexadecimal.
+    Digest: SHA-256, hexadecimal. Of several files, the first one's name, the size of all, and the digest of
+    what `sha256sum` prints of them.
     """
 
     file_name: str
@@ -32,6 +33,7 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: int | None
     sha256: str | None
     url: str | None = None  # without what may be secret
+    files: int = 1
 
 
 class JobOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +144,7 @@ def _input(job: JobRow) -> JobInput:
         size_bytes=job.input_size_bytes,
         sha256=job.input_digest,
         url=InputAddress(job.input_url).shown() if job.input_url else None,
+        files=job.input_files,
     )
 
 

@@ -5,9 +5,11 @@ Keys, and who writes them:
     artifacts/{version_id}             an uploaded model        api
     samples/{version_id}               its example rows         api
     jobs/{job_id}/input                a job's file             api
+    jobs/{job_id}/input.{index}        likewise, of several files those behind the first
     jobs/{job_id}/input.{fence}        likewise, fetched from elsewhere: batch worker
     jobs/{job_id}/text.{fence}     its text, if it came compressed or not in UTF-8: batch worker; goes
-                                       when the job has succeeded, as parts do
+                                       when the job has succeeded, as parts do; of files behind the first
+                                       text.{fence}.{index}
     jobs/{job_id}/head.{fence}         the line of names of a CSV result: batch worker; goes likewise
     jobs/{job_id}/parts/{index}.{fence}  a chunk's output       batch worker; a part without its row in
                                        `chunks` is nobody's, and goes when the job ends in any way

@@ -1,5 +1,6 @@
 """The documentation, followed word for word on a running platform."""
 
+import io
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -240,6 +242,27 @@ def test_a_job_that_has_ended_is_read_retried_and_deleted_as_the_page_says(reade
     assert nothing_new == "nothing new yet\n"
     assert retried["code"] == "job_ended"
     assert json.loads(reader.types(ask, TOKEN=token, JOB=job))["code"] == "job_not_found"
+
+
+def test_a_folder_of_files_is_predicted_as_the_page_says(reader):
+    token = login(reader, "folder@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers").mkdir()
+    rows = pd.read_csv(io.StringIO(FLOWERS))
+    for at in range(2):
+        rows[at : at + 1].to_parquet(reader.folder / f"flowers/part-000{at}.parquet")
+    page = "docs/how-to/predict-a-file.md"
+    _, ask, fetch, *_ = blocks(page, "bash")
+    submit = next(code for code in blocks(page, "bash") if "flowers/*.parquet" in code)
+
+    job = job_of(reader, token, submit, ask)
+    reader.types(fetch, TOKEN=token, JOB=job)
+    from_python = reader.runs(blocks(page, "python")[0], TOKEN=token)
+
+    predicted = pd.read_parquet(reader.folder / "predicted.csv")
+    assert predicted["garden"].tolist() == ["north", "south"]
+    assert predicted["prediction"].tolist() == ["setosa", "virginica"]
+    assert from_python.split()[1] == "2"
 
 
 def job_of(reader, token: str, submit: str, ask: str) -> str:

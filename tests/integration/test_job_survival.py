@@ -103,6 +103,26 @@ async def test_a_job_survives_the_death_of_its_worker(
 
 
 @pytest.mark.usefixtures("slow_model")
+async def test_a_job_of_several_files_survives_the_death_of_its_worker(
+    jobs: Jobs, batch_workers: BatchWorkers, numbers: pd.DataFrame
+):
+    parts = [numbers[start : start + 10_000] for start in range(0, 80_000, 10_000)]
+    files = {f"part-{at}": part.to_csv(index=False).encode() for at, part in enumerate(parts)}
+    await batch_workers.start("workers.scheduler", **BRISK)
+    first = await batch_workers.start(**BRISK)
+
+    job_id = await jobs.submitted_files(files, model="slow", output_format="parquet")
+    await in_the_middle(jobs, job_id)
+    first.kill()
+    await batch_workers.start(**BRISK)
+
+    job = await jobs.ended(job_id)
+    assert job.status is JobStatus.SUCCEEDED, job.error
+    check_result(await jobs.result(job_id), numbers[:80_000])
+    assert max(chunk.attempts for chunk in await jobs.chunks(job_id)) == 2
+
+
+@pytest.mark.usefixtures("slow_model")
 async def test_a_job_survives_the_death_of_its_model_host(
     jobs: Jobs, batch_workers: BatchWorkers, parquet_input: bytes, numbers: pd.DataFrame
 ):

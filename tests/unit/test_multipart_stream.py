@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from litestar import Request
 
-from api.multipart_stream import FilePart, Form, stored_form, tidy_file_name
+from api.multipart_stream import FilePart, Form, stored_form, tidy_file_name, tidy_path
 from shared.errors import InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
 from shared.storage.store import Storage
 
@@ -228,3 +228,59 @@ def test_a_field_that_does_not_fit_is_named():
 )
 def test_file_names_lose_folders_and_what_cannot_be_shown(sent, kept):
     assert tidy_file_name(sent) == kept
+
+
+SEVERAL = [FilePart(name="file", key="jobs/one", max_bytes=1000, most=3)]
+
+
+async def receive_several(body: bytes, storage: Storage) -> Form:
+    async with stored_form(request_of(body), storage, files=SEVERAL, fields=FIELDS) as received:
+        return received
+
+
+async def test_several_files_of_a_name_are_kept_in_their_order_and_lie_beside_each_other(
+    local_storage, folder
+):
+    body = form(
+        part("file", b"one", "day=1/part.csv"),
+        part("name", b"iris"),
+        part("file", b"two!", "..\\day=2/./part.csv"),
+    )
+
+    received = await receive_several(body, local_storage)
+
+    files = [received.files["file"], *received.more]
+    assert [(file.path, file.file_name, file.size_bytes) for file in files] == [
+        ("day=1/part.csv", "part.csv", 3),
+        ("day=2/part.csv", "part.csv", 4),
+    ]
+    assert [(folder / file.key).read_bytes() for file in files] == [b"one", b"two!"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"), [([1, 1, 1, 1], "more than the 3 files"), ([600, 600], "more than the 400 bytes")]
+)
+async def test_files_that_are_too_many_or_too_large_together_leave_nothing(
+    local_storage, folder, sizes: list[int], told: str
+):
+    body = form(*(part("file", b"x" * size, "part.csv") for size in sizes))
+
+    with pytest.raises(TooLarge, match=told):
+        await receive_several(body, local_storage)
+
+    assert stored_files(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "path"),
+    [
+        ("/etc/passwd", "etc/passwd"),
+        ("../../a/../b.csv", "a/b.csv"),
+        ("C:\\data\\b.csv", "C:/data/b.csv"),
+        ("year=2024/\x00month=05//b.csv", "year=2024/month=05/b.csv"),
+        ("../..", ""),
+        ("a/" * 1000 + "b.csv", "b.csv"),
+    ],
+)
+def test_a_path_keeps_its_folders_and_leads_nowhere_else(sent: str, path: str):
+    assert tidy_path(sent) == path

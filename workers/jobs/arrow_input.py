@@ -24,6 +24,7 @@ from workers.jobs.coercion import coerced_column
 from workers.jobs.column_sift import picked, unfit_rows
 from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
+from workers.jobs.common_columns import as_common, common_schema
 from workers.jobs.outputs import Output, StackedOutput
 from workers.jobs.row_sift import sifted
 
@@ -34,6 +35,7 @@ class ArrowInput:
     def __init__(self, file: BinaryIO, order: Order) -> None:
         self._file, self._signature, self._output = file, order.signature, order.output_format
         self._skips = order.on_error is OnError.SKIP
+        self._common = common_schema(order)
         self._start, self._end = messages_in(file)
         self.size_bytes = self._end - self._start
         self._first = next(frames(file, self._start, self._end), None)
@@ -77,11 +79,16 @@ class ArrowInput:
                 yield batch.moved(at)
                 at += part.num_rows
 
+    def carried(self) -> pa.Schema:
+        """The columns that go into the output."""
+        return pa.schema([self._schema.field(at).with_nullable(True) for at in self.columns.carried])
+
     def output(self) -> Output:
         """How the job's output is put together."""
+        carried = self._common or self.carried()
         if self._output is FileFormat.PARQUET:
-            return StackedOutput(self._carried_schema(), self.columns.predictions)
-        return lines_output(self._output, self._carried_schema().names, self.columns.predictions)
+            return StackedOutput(carried, self.columns.predictions)
+        return lines_output(self._output, carried.names, self.columns.predictions)
 
     @property
     def _rows_start(self) -> int:
@@ -156,9 +163,12 @@ class ArrowInput:
         return self._fed(number, column, first_row=0)
 
     def _carried(self, columns: list[pa.Array]) -> pa.Table | pa.Array:
+        carried = pa.record_batch(columns, schema=self.carried())
+        if self._common is not None:
+            carried = as_common(carried, self._common)
         if self._output is FileFormat.PARQUET:
-            return pa.table(columns, schema=self._carried_schema())
-        return carried_lines(pa.record_batch(columns, schema=self._carried_schema()), self._output)
+            return pa.table(carried.columns, schema=self._common or self.carried())
+        return carried_lines(carried, self._output)
 
     def _fed(self, number: int, column: pa.Array, *, first_row: int) -> pa.Array:
         """The column that feeds an input, as the model takes it."""
@@ -167,11 +177,8 @@ class ArrowInput:
         name = self.columns.names[self.columns.fed[number]]
         return coerced_column(column, self._wanted[number], name=name, first_row=first_row)
 
-    def _carried_schema(self) -> pa.Schema:
-        return pa.schema([self._schema.field(at).with_nullable(True) for at in self.columns.carried])
-
     def _check_carried(self, counts: Counter[str]) -> None:
-        fields = list(self._carried_schema())
+        fields = list(self.carried())
         if self._output is not FileFormat.PARQUET:
             check_carried(fields, counts, self._output)
             return

@@ -12,6 +12,7 @@ from shared.jobs.job import FileFormat
 from shared.jobs.order import Order
 from shared.predictions.arrow_values import ARROW_TYPES
 from shared.predictions.values import travels_as
+from workers.jobs.common_columns import common_schema
 
 _SHOWN = 10  # names in one message
 
@@ -22,7 +23,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         names: all columns of the file.
         fed: for each of the model's inputs, in its order, the position of the column that feeds it.
-        carried: positions of the columns that go into the output, in the order of the file.
+        carried: positions of the columns that go into the output, in the order of the file, or of the first
+            of several files.
         predictions: the columns that the output has beside them.
     """
 
@@ -33,8 +35,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def carries_all(self) -> bool:
-        """Whether the output has every column of the input."""
-        return len(self.carried) == len(self.names)
+        """Whether the output has every column of the input, in its order."""
+        return self.carried == list(range(len(self.names)))
 
 
 def use_columns(order: Order, names: Sequence[str]) -> Columns:
@@ -43,7 +45,12 @@ def use_columns(order: Order, names: Sequence[str]) -> Columns:
     Raises:
         ColumnsDoNotFit: columns are missing, or a name stands for several.
     """
-    carried = _carried(order.output_columns, names)
+    common = common_schema(order)
+    carried = (
+        _carried(order.output_columns, names)
+        if common is None
+        else [list(names).index(name) for name in common.names]
+    )
     fed = _fed(order.signature, names)
     if order.refuse_extra:
         _refuse_extra({names[at] for at in fed} | set(order.output_columns or ()), names)
@@ -77,7 +84,7 @@ def _fed(signature: Signature, names: Sequence[str]) -> list[int]:
     missing = [name for name in wanted if name not in places]
     if missing:
         raise ColumnsDoNotFit(
-            f"the file lacks {_listed(missing)}, which the model takes; it has {_listed(list(names))}",
+            f"the file lacks {listed(missing)}, which the model takes; it has {listed(list(names))}",
             column=missing[0],
         )
     _refuse_ambiguous(wanted, names)
@@ -89,7 +96,7 @@ def _fed_in_order(width: int, names: Sequence[str]) -> list[int]:
     if len(names) != width:
         raise ColumnsDoNotFit(
             f"the model takes {width} columns in the order it was trained on, without names;"
-            f" the file has {len(names)}: {_listed(list(names))}"
+            f" the file has {len(names)}: {listed(list(names))}"
         )
     return list(range(width))
 
@@ -101,7 +108,7 @@ def _carried(wanted: Sequence[str] | None, names: Sequence[str]) -> list[int]:
     missing = [name for name in wanted if name not in known]
     if missing:
         raise ColumnsDoNotFit(
-            f"`include` names {_listed(missing)}; the file has {_listed(list(names))}", column=missing[0]
+            f"`include` names {listed(missing)}; the file has {listed(list(names))}", column=missing[0]
         )
     return [at for at, name in enumerate(names) if name in kept]
 
@@ -117,7 +124,7 @@ def _refuse_extra(used: set[str], names: Sequence[str]) -> None:
     extra = [name for name in names if name not in used]
     if extra:
         raise ColumnsDoNotFit(
-            f"the model is set to refuse columns that it does not take: {_listed(extra)};"
+            f"the model is set to refuse columns that it does not take: {listed(extra)};"
             " drop them, or name in `include` what is to be carried into the output",
             column=extra[0],
         )
@@ -152,6 +159,7 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Names for a message, the first few of many."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(map(repr, names[:_SHOWN])) + more

@@ -118,11 +118,16 @@ class CsvInput:
         fits_together = texts.num_rows == len(records)
         return unfit_values(texts, self._wanted, self.dialect) if fits_together else {}
 
+    def carried(self) -> pa.Schema:
+        """The columns that go into the output; in Parquet what the model does not take stays text."""
+        carried = self.columns.carried
+        return pa.schema([(self.columns.names[at], self._types.get(str(at), pa.string())) for at in carried])
+
     def output(self) -> Output:
         """How the job's output is put together."""
         predictions = self.columns.predictions
         if self._output is FileFormat.PARQUET:
-            return StackedOutput(self._carried_schema(), predictions)
+            return StackedOutput(self.carried(), predictions)
         if self._output is FileFormat.JSONL:
             return JsonLinesOutput(predictions)
         return LinesOutput(self._carried_header(), predictions, self.dialect.delimiter)
@@ -180,13 +185,8 @@ class CsvInput:
         others = [at for at in self.columns.carried if str(at) not in self._types]
         texts = self._texts(block, others)
         columns = [(texts if at in others else table)[str(at)] for at in self.columns.carried]
-        carried = pa.table(columns, schema=self._carried_schema())
+        carried = pa.table(columns, schema=self.carried())
         return object_heads(carried) if self._output is FileFormat.JSONL else carried
-
-    def _carried_schema(self) -> pa.Schema:
-        """In a Parquet output: what the model does not take stays text."""
-        carried = self.columns.carried
-        return pa.schema([(self.columns.names[at], self._types.get(str(at), pa.string())) for at in carried])
 
     def _carried_header(self) -> bytes | None:
         if self.columns.carries_all:

@@ -20,8 +20,17 @@ SCHEMA = pa.schema(
         pa.field("message", pa.string(), nullable=False),
     ]
 )
+_OF_SEVERAL = pa.schema([*SCHEMA, pa.field("file", pa.string()), pa.field("file_row", pa.int64())])
 MESSAGE_MAX = 1000  # characters
 _ROW_GROUP_ROWS = 16 * 1024
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a chunk stands: how many rows of the input, and of its one of several files, come before it."""
+
+    first_row: int
+    file_row: int = 0
+    file_name: str | None = None  # None: the input is one file
 
 
 class ErrorsSink(Protocol):
@@ -67,8 +76,8 @@ class ErrorsPart:
 class ParquetErrors:
     """Parquet."""
 
-    def __init__(self, sink: BinaryIO) -> None:
-        self._file = pq.ParquetWriter(sink, SCHEMA, compression="zstd")
+    def __init__(self, sink: BinaryIO, schema: pa.Schema = SCHEMA) -> None:
+        self._file = pq.ParquetWriter(sink, schema, compression="zstd")
 
     def write(self, errors: pa.Table) -> None:
         """Add a row group."""
@@ -82,9 +91,9 @@ class ParquetErrors:
 class CsvErrors:
     """CSV with a header."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
         self._sink = sink
-        self._write([SCHEMA.names])
+        self._write([schema.names])
 
     def write(self, errors: pa.Table) -> None:
         """Add lines."""
@@ -102,7 +111,7 @@ class CsvErrors:
 class JsonErrors:
     """JSON, an object a line."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, _schema: pa.Schema) -> None:
         self._sink = sink
 
     def write(self, errors: pa.Table) -> None:
@@ -113,25 +122,29 @@ class JsonErrors:
         """Every line is written already."""
 
 
-_SINKS: Mapping[ErrorsFormat, Callable[[BinaryIO], ErrorsSink]] = {
+_SINKS: Mapping[ErrorsFormat, Callable[[BinaryIO, pa.Schema], ErrorsSink]] = {
     ErrorsFormat.PARQUET: ParquetErrors,
     ErrorsFormat.CSV: CsvErrors,
     ErrorsFormat.JSONL: JsonErrors,
 }
 
 
-def join_errors(parts: Iterable[tuple[BinaryIO, int]], sinks: Mapping[ErrorsFormat, BinaryIO]) -> None:
+def join_errors(
+    parts: Iterable[tuple[BinaryIO, Place]], sinks: Mapping[ErrorsFormat, BinaryIO], *, several: bool = False
+) -> None:
     """Write the errors of all chunks in each of the formats.
 
     Args:
-        parts: of the chunks that have some, in the order of the input, and how many rows come before each.
+        parts: of the chunks that have some, in the order of the input, and where each stands.
+        several: the input is several files, and each error says which.
     """
+    schema = _OF_SEVERAL if several else SCHEMA
     with ExitStack() as stack:
-        files = [_SINKS[kind](sink) for kind, sink in sinks.items()]
+        files = [_SINKS[kind](sink, schema) for kind, sink in sinks.items()]
         for file in files:
             stack.callback(file.close)
-        for part, before in parts:
-            for errors in _moved(part, before):
+        for part, place in parts:
+            for errors in _moved(part, place):
                 for file in files:
                     file.write(errors)
 
@@ -140,8 +153,13 @@ def _told(error: RowError) -> dict[str, Any]:
     return msgspec.structs.asdict(error) | {"message": error.message[:MESSAGE_MAX]}
 
 
-def _moved(part: BinaryIO, before: int) -> Iterator[pa.Table]:
-    """The errors of a part, their rows counted from the input's first."""
+def _moved(part: BinaryIO, place: Place) -> Iterator[pa.Table]:
+    """The errors of a part, their rows counted from the input's first, and from the file's."""
     for batch in pq.ParquetFile(part, pre_buffer=False).iter_batches(_ROW_GROUP_ROWS, use_threads=False):
-        rows = pa.array(batch.column("row").to_numpy() + before)
-        yield pa.table([rows, *batch.columns[1:]], schema=SCHEMA)
+        in_chunk = batch.column("row").to_numpy()
+        columns = [pa.array(in_chunk + place.first_row), *batch.columns[1:]]
+        if place.file_name is None:
+            yield pa.table(columns, schema=SCHEMA)
+            continue
+        names = pa.array([place.file_name] * batch.num_rows, pa.string())
+        yield pa.table([*columns, names, pa.array(in_chunk + place.file_row)], schema=_OF_SEVERAL)

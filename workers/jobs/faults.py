@@ -24,14 +24,22 @@ class FatalRow(CallerError):
         trouble: what became of the process.
         row: of the chunk, or of the input, from 0.
         too_many: so many rows do that nobody looks for all of them.
+        where: said before all else.
     """
 
     code = "model_crashed"
 
-    def __init__(self, trouble: HostDied | HostTimedOut, *, row: int | None, too_many: bool = False) -> None:
+    def __init__(
+        self,
+        trouble: HostDied | HostTimedOut,
+        *,
+        row: int | None,
+        too_many: bool = False,
+        where: str = "",
+    ) -> None:
         self.trouble, self.row, self.too_many = trouble, row, too_many
         more = "; too many rows of the chunk do that for all of them to be skipped" if too_many else ""
-        super().__init__(f"{_lost_host(trouble)[1]}{more}")
+        super().__init__(f"{where}{_lost_host(trouble)[1]}{more}")
 
 
 def may_pass(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.claims import StepClaim, claim_step
+from shared.jobs.files import files_of
 from shared.jobs.hints import Hint
 from shared.jobs.job import JobStatus
 from shared.jobs.outcomes import errors_parts, part_keys, record_result
@@ -24,7 +25,8 @@ async def finish_job(context: JobContext, job_id: UUID) -> None:
     """
     async with context.database.transaction() as session:
         claim = await claim_step(session, job_id, JobStatus.FINALIZING, settings=context.settings)
-        parts = Parts(await part_keys(session, job_id), await errors_parts(session, job_id))
+        names = [file.name for file in await files_of(session, job_id)]
+        parts = Parts(await part_keys(session, job_id), await errors_parts(session, job_id), names)
     if claim is not None:
         await _join(context, claim, parts)
     if await keep_finished(context, job_id):

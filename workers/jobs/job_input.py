@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
 
+import pyarrow as pa
+
 from shared.jobs.job import FileFormat, PlannedChunk
 from shared.jobs.order import Order
 from workers.jobs.arrow_input import ArrowInput
@@ -40,6 +42,9 @@ class JobInput(Protocol):
 
     def batches(self, chunk: Any, *, rows: int) -> Iterator[Batch]:
         """The chunk in batches of at most `rows`."""
+
+    def carried(self) -> pa.Schema:
+        """The columns that go into the output."""
 
     def output(self) -> Output:
         """How the job's output is put together."""

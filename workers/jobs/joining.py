@@ -10,7 +10,7 @@ from shared.jobs.job import ErrorsFormat, OnError, errors_key, result_key
 from shared.jobs.outcomes import ErrorsPart
 from shared.storage.object_files import Written
 from workers.jobs.context import JobContext
-from workers.jobs.errors_file import join_errors
+from workers.jobs.errors_file import Place, join_errors
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import open_input
 
@@ -20,6 +20,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     keys: list[str]
     errors: list[ErrorsPart]
+    file_names: list[str]  # of the input, where it has several
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -39,21 +40,26 @@ def join_parts(
         output = open_input(file, order).output()
         output.join(context.open_each(parts.keys, sign), cast(BinaryIO, sink), partial=partial)
     skips = order.on_error is OnError.SKIP
-    errors = _join_errors(context, claim, parts=parts.errors, sign=sign) if skips else None
+    errors = _join_errors(context, claim, parts=parts, sign=sign) if skips else None
     return Joined(sink.written(), errors)
 
 
 def _join_errors(
-    context: JobContext, claim: StepClaim, *, parts: list[ErrorsPart], sign: StopSign
+    context: JobContext, claim: StepClaim, *, parts: Parts, sign: StopSign
 ) -> dict[ErrorsFormat, Written]:
-    files = context.open_each([part.key for part in parts], sign)
+    files = context.open_each([part.key for part in parts.errors], sign)
+    places = [_place(part, parts.file_names) for part in parts.errors]
     with ExitStack() as stack:
         writers = {
             kind: stack.enter_context(context.storage.writer(key)) for kind, key in errors_keys(claim).items()
         }
         sinks = {kind: cast(BinaryIO, writer) for kind, writer in writers.items()}
-        join_errors(zip(files, [part.first_row for part in parts], strict=False), sinks)
+        join_errors(zip(files, places, strict=False), sinks, several=bool(parts.file_names))
     return {kind: writer.written() for kind, writer in writers.items()}
+
+
+def _place(part: ErrorsPart, file_names: list[str]) -> Place:
+    return Place(part.first_row, part.file_row, file_names[part.file] if file_names else None)
 
 
 def errors_keys(claim: StepClaim) -> dict[ErrorsFormat, str]:

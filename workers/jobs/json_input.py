@@ -19,6 +19,7 @@ from workers.jobs.arrays import rows_at_once
 from workers.jobs.batch import Batch
 from workers.jobs.carrying import lines_output
 from workers.jobs.columns import use_columns
+from workers.jobs.common_columns import common_schema
 from workers.jobs.csv_text import COMMA, csv_lines
 from workers.jobs.json_rows import JsonRows, decoded_object
 from workers.jobs.line_cut import cut_lines, split_lines, whole_lines
@@ -44,7 +45,9 @@ class JsonLinesInput:
         self.size_bytes = file.seek(0, io.SEEK_END)
         file.seek(0)
         self._start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
-        names = self._first_names()
+        common = common_schema(order)
+        # Columns may come and go, from file to file as from row to row.
+        names = list(dict.fromkeys([*self._first_names(), *(common.names if common is not None else ())]))
         self.columns = use_columns(order, names)
         self._carried_names = [names[at] for at in self.columns.carried]
         self._fed = [names[at] for at in self.columns.fed]
@@ -52,6 +55,7 @@ class JsonLinesInput:
         self._rows = JsonRows(order.signature, self._fed, others=others)
         self._output = order.output_format
         # Rows further down may have columns of our names, which the first did not.
+        self._whole_lines = self.columns.carries_all or order.output_columns is None
         self._ours = [_encode(name) for name in self.columns.predictions.names]
 
     def plan(self, chunk_bytes: int) -> list[PlannedChunk]:
@@ -79,10 +83,20 @@ class JsonLinesInput:
                 yield batch.moved(before)
             done += len(lines)
 
+    def carried(self) -> pa.Schema:
+        """The columns that go into the output; in Parquet what the model does not take stays text."""
+        inputs = dict(zip(self._fed, self._signature.inputs, strict=True))
+        return pa.schema(
+            [
+                (name, self._type(inputs[name]) if name in inputs else pa.string())
+                for name in self._carried_names
+            ]
+        )
+
     def output(self) -> Output:
         """How the job's output is put together."""
         if self._output is FileFormat.PARQUET:
-            return StackedOutput(self._carried_schema(), self.columns.predictions)
+            return StackedOutput(self.carried(), self.columns.predictions)
         return lines_output(self._output, self._carried_names, self.columns.predictions)
 
     def _first_names(self) -> list[str]:
@@ -134,7 +148,7 @@ class JsonLinesInput:
         )
 
     def _carried(self, lines: list[bytes], inputs: pa.Table) -> pa.Table | pa.Array:
-        if self._output is FileFormat.JSONL and self.columns.carries_all:
+        if self._output is FileFormat.JSONL and self._whole_lines:
             return self._heads(lines)
         raws = _raw_objects(lines)
         if self._output is FileFormat.JSONL:
@@ -142,9 +156,7 @@ class JsonLinesInput:
             return pa.array([_encode(row)[:-1] for row in kept], pa.binary())
         if self._output is FileFormat.CSV:
             return csv_lines([_texts(raws, name) for name in self._carried_names], COMMA)
-        return pa.table(
-            [self._column(raws, name, inputs) for name in self._carried_names], self._carried_schema()
-        )
+        return pa.table([self._column(raws, name, inputs) for name in self._carried_names], self.carried())
 
     def _heads(self, lines: list[bytes]) -> pa.Array:
         """The very lines of the input, without the brace that closes each."""
@@ -169,15 +181,6 @@ class JsonLinesInput:
             return _texts(raws, name)
         at = self._fed.index(name)
         return _nested(inputs.column(at).combine_chunks(), self._signature.inputs[at])
-
-    def _carried_schema(self) -> pa.Schema:
-        inputs = dict(zip(self._fed, self._signature.inputs, strict=True))
-        return pa.schema(
-            [
-                (name, self._type(inputs[name]) if name in inputs else pa.string())
-                for name in self._carried_names
-            ]
-        )
 
     def _type(self, column: Column) -> pa.DataType:
         kind = ARROW_TYPES[travels_as(column, self._signature.layout)]

@@ -5,6 +5,7 @@ from uuid import UUID
 import structlog
 
 from shared.jobs.claims import renew_step
+from shared.jobs.files import files_of
 from shared.jobs.partial_claims import PartialClaim, claim_partial, record_partial, release_partial
 from workers.jobs.context import JobContext
 from workers.jobs.holding import Stopped, StopSign, hold
@@ -23,10 +24,11 @@ async def keep_finished(context: JobContext, job_id: UUID) -> bool:
     """
     async with context.database.transaction() as session:
         claim = await claim_partial(session, job_id, settings=context.settings)
+        names = [file.name for file in await files_of(session, job_id)]
     if claim is None:
         return True
     try:
-        joined = await _held(context, claim)
+        joined = await _held(context, claim, names)
     except Exception as error:  # noqa: BLE001  the job has ended: whatever it is changes nothing of that
         await _give_up(context, claim, error)
         return False
@@ -38,8 +40,8 @@ async def keep_finished(context: JobContext, job_id: UUID) -> bool:
     return recorded
 
 
-async def _held(context: JobContext, claim: PartialClaim) -> Joined:
-    sign, parts = StopSign(), Parts(claim.leading.keys(), claim.leading.errors)
+async def _held(context: JobContext, claim: PartialClaim, file_names: list[str]) -> Joined:
+    sign, parts = StopSign(), Parts(claim.leading.keys(), claim.leading.errors, file_names)
 
     async def renew() -> bool:
         async with context.database.transaction() as session:

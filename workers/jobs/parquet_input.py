@@ -21,6 +21,7 @@ from workers.jobs.coercion import coerced_column
 from workers.jobs.column_sift import picked, sifted_rows
 from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
+from workers.jobs.common_columns import as_common, common_schema
 from workers.jobs.outputs import AppendedOutput, Output, StackedOutput
 from workers.jobs.parquet_check import check_footer, damaged
 from workers.jobs.parquet_footer import FileField, GroupField, read_footer, structs
@@ -46,7 +47,9 @@ class ParquetInput:
         self._output = order.output_format
         self._as_text = order.output_format is not FileFormat.PARQUET
         self._skips = order.on_error is OnError.SKIP
-        self._carries = self._as_text or self._skips  # otherwise the join takes them from the file itself
+        self._common, self._is_alone = common_schema(order), order.file_name is None
+        # Otherwise the join takes them from the file itself.
+        self._carries = self._as_text or self._skips or not self._is_alone
         self._check_types()
         needed = {*self.columns.fed, *(self.columns.carried if self._carries else ())}
         self._needed_names = [self.columns.names[at] for at in needed]
@@ -90,12 +93,16 @@ class ParquetInput:
                 yield self._sifted(read, at) if self._skips else self._batch(read, before, at=at)
                 at += read.num_rows
 
+    def carried(self) -> pa.Schema:
+        """The columns that go into the output."""
+        return pa.schema([self._schema.field(at) for at in self.columns.carried])
+
     def output(self) -> Output:
         """How the job's output is put together."""
         predictions = self.columns.predictions
         if not self._as_text:
-            if self._skips:
-                return StackedOutput(self._carried_schema(), predictions)
+            if self._carries:
+                return StackedOutput(self._common or self.carried(), predictions)
             return AppendedOutput(self._raw, self._keep, predictions)
         names = [self.columns.names[at] for at in self.columns.carried]
         return lines_output(self._output, names, predictions)
@@ -152,13 +159,12 @@ class ParquetInput:
     def _carried(self, read: pa.RecordBatch) -> pa.Table | pa.Array | None:
         if not self._carries or not self.columns.carried:
             return None
-        names = [self.columns.names[at] for at in self.columns.carried]
+        carried = read.select([self.columns.names[at] for at in self.columns.carried])
+        if self._common is not None:
+            carried = as_common(carried, self._common)
         if self._as_text:
-            return carried_lines(read.select(names), self._output)
-        return pa.table([read.column(name) for name in names], schema=self._carried_schema())
-
-    def _carried_schema(self) -> pa.Schema:
-        return pa.schema([self._schema.field(at) for at in self.columns.carried])
+            return carried_lines(carried, self._output)
+        return pa.table(carried.columns, schema=self._common or self.carried())
 
     def _fed(self, number: int, column: pa.Array, *, first_row: int) -> pa.Array:
         """The column that feeds an input, as the model takes it."""

@@ -9,16 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.jobs.claims import StepClaim, claim_step
 from shared.jobs.errors import UnreadableInput
 from shared.jobs.fetched_input import FetchedInput
+from shared.jobs.files import JobFile, files_of, record_files
 from shared.jobs.hints import Hint
-from shared.jobs.job import (
-    ByteRange,
-    FileFormat,
-    JobStatus,
-    PlannedChunk,
-    fetched_key,
-    head_key,
-    text_key,
-)
+from shared.jobs.job import ByteRange, FileFormat, JobStatus, fetched_key, head_key, text_key
 from shared.jobs.order import Order
 from shared.jobs.outcomes import record_plan
 from shared.storage.object_files import Written
@@ -26,23 +19,9 @@ from workers.jobs.attempt import attempt
 from workers.jobs.context import JobContext
 from workers.jobs.fetching import fetch_input
 from workers.jobs.holding import StopSign
-from workers.jobs.job_input import JobInput, open_input, plan_chunks
+from workers.jobs.job_input import open_input, plan_chunks
+from workers.jobs.plan_files import FilesPlanner, Plan
 from workers.jobs.unpacking import NotText, must_unpack, unpack_text
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job's input is cut.
-
-    Attributes:
-        text_key: what it is cut from, if not the input itself.
-        fetched: the input, if it lay elsewhere.
-        head: the line that the output begins with, of CSV.
-    """
-
-    chunks: list[PlannedChunk]
-    text_key: str | None
-    fetched: FetchedInput | None
-    head: Written | None
 
 
 async def plan_job(context: JobContext, job_id: UUID) -> None:
@@ -53,23 +32,28 @@ async def plan_job(context: JobContext, job_id: UUID) -> None:
     """
     async with context.database.transaction() as session:
         claim = await claim_step(session, job_id, JobStatus.VALIDATING, settings=context.settings)
+        files = await files_of(session, job_id)
     if claim is None:
         return
 
     async def work(sign: StopSign) -> Plan:
         fetched = await fetch_input(context.settings, context.storage, claim, sign=sign)
         ready = claim if fetched is None else _with_input(claim, fetched)
-        plan = await context.in_thread(_plan, context, ready, sign)
+        plan = await context.in_thread(_plan, context, ready, files, sign=sign)
         return msgspec.structs.replace(plan, fetched=fetched)
 
     async def record(session: AsyncSession, plan: Plan) -> list[Hint] | None:
-        return await record_plan(
+        hints = await record_plan(
             session, claim, plan.chunks, text_key=plan.text_key, fetched=plan.fetched, head=plan.head
         )
+        if hints is not None and plan.carried is not None:
+            await record_files(session, job_id, plan.files, carried=plan.carried)
+        return hints
 
     if not await attempt(context, claim, work, record=record):
         # Written or not, they are nobody's.
-        await context.storage.delete(text_key(job_id, fence=claim.fence))
+        for file in range(max(1, len(files))):
+            await context.storage.delete(text_key(job_id, fence=claim.fence, file=file))
         await context.storage.delete(head_key(job_id, fence=claim.fence))
         if claim.order.remote is not None:
             await context.storage.delete(fetched_key(job_id, fence=claim.fence))
@@ -87,47 +71,57 @@ def _with_input(claim: StepClaim, fetched: FetchedInput) -> StepClaim:
     return msgspec.structs.replace(claim, order=order)
 
 
-def _plan(context: JobContext, claim: StepClaim, sign: StopSign) -> Plan:
-    order = _unpacked(context, claim, sign)
+def _plan(context: JobContext, claim: StepClaim, files: list[JobFile], *, sign: StopSign) -> Plan:
+    def unpack(order: Order, file: int, most_bytes: int) -> Order:
+        key = text_key(claim.job_id, fence=claim.fence, file=file)
+        return _unpacked(context, order, key, most_bytes=most_bytes, sign=sign)
+
+    if files:
+        planner = FilesPlanner(context, claim.order, unpack=unpack, sign=sign)
+        plan, order = planner.plan(files), planner.common_order()
+    else:
+        order = unpack(claim.order, 0, context.settings.job_max_bytes)
+        plan = _plan_alone(context, order, sign)
+    if order.output_format is not FileFormat.CSV:
+        return plan
+    return msgspec.structs.replace(plan, head=_head(context, order, claim.fence, sign=sign))
+
+
+def _plan_alone(context: JobContext, order: Order, sign: StopSign) -> Plan:
     with context.open(order.rows_key, sign) as file:
-        job_input = open_input(file, order)
-        chunks = plan_chunks(job_input, chunk_bytes=context.settings.chunk_bytes)
-        head = _head(context, claim, job_input) if order.output_format is FileFormat.CSV else None
-    return Plan(chunks=chunks, text_key=order.text_key, fetched=None, head=head)
+        chunks = plan_chunks(open_input(file, order), chunk_bytes=context.settings.chunk_bytes)
+    return Plan(chunks=chunks, text_key=order.text_key)
 
 
-def _head(context: JobContext, claim: StepClaim, job_input: JobInput) -> Written:
+def _head(context: JobContext, order: Order, fence: int, *, sign: StopSign) -> Written:
     """What the output has before its first part, so that the parts that are ready can be read after it."""
-    with context.storage.writer(head_key(claim.job_id, fence=claim.fence)) as sink:
-        job_input.output().join((), cast(BinaryIO, sink))
+    with (
+        context.open(order.rows_key, sign) as file,
+        context.storage.writer(head_key(order.job_id, fence=fence)) as sink,
+    ):
+        open_input(file, order).output().join((), cast(BinaryIO, sink))
     return sink.written()
 
 
-def _unpacked(context: JobContext, claim: StepClaim, sign: StopSign) -> Order:
+def _unpacked(context: JobContext, order: Order, key: str, *, most_bytes: int, sign: StopSign) -> Order:
     """The order, with its text unpacked where that is needed."""
-    order, key = claim.order, text_key(claim.job_id, fence=claim.fence)
     with context.open(order.input_key, sign) as file:
         if order.input_encoding is None or not must_unpack(file, order.input_encoding):
             return order
         unpacked = msgspec.structs.replace(order, text_key=key)
-        fault = _unpack(context, file, unpacked)
+        fault = _unpack(context, file, unpacked, most_bytes=most_bytes)
     if fault is not None:
         with context.open(key, sign) as text:
             raise UnreadableInput(str(fault), row=_last_row(text, unpacked, size_bytes=fault.size_bytes))
     return unpacked
 
 
-def _unpack(context: JobContext, file: BinaryIO, order: Order) -> NotText | None:
+def _unpack(context: JobContext, file: BinaryIO, order: Order, *, most_bytes: int) -> NotText | None:
     """Write the text, as far as it is text; where it ends to be that is a record of its own."""
     assert order.input_encoding is not None  # noqa: S101  narrows the type
     with context.storage.writer(order.rows_key) as sink:
         try:
-            unpack_text(
-                file,
-                cast(BinaryIO, sink),
-                encoding=order.input_encoding,
-                most_bytes=context.settings.job_max_bytes,
-            )
+            unpack_text(file, cast(BinaryIO, sink), encoding=order.input_encoding, most_bytes=most_bytes)
         except NotText as fault:
             return fault
     return None

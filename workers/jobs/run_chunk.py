@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.claims import ChunkClaim, claim_chunk
+from shared.jobs.errors import UnreadableInput
 from shared.jobs.hints import Hint
 from shared.jobs.job import OnError, RowCounts, RowError, errors_part_key, part_key
 from shared.jobs.outcomes import record_part
@@ -17,6 +18,7 @@ from workers.jobs.batch import rows_a_batch
 from workers.jobs.context import JobContext
 from workers.jobs.errors_file import ErrorsPart
 from workers.jobs.faults import FatalRow, RowsRefused
+from workers.jobs.file_errors import located_in_job
 from workers.jobs.holding import StopSign
 from workers.jobs.host_loan import HostLoan
 from workers.jobs.job_input import JobInput, open_input
@@ -77,6 +79,8 @@ class ChunkRun:
         async with log.kept(), self._context.hosts.lend(self._claim.order, begin=begin) as loan:
             try:
                 return await self._context.in_thread(self._write_part, loan, sign)
+            except (UnreadableInput, FatalRow) as error:
+                raise await located_in_job(self._context, self._claim, error, sign=sign) from error
             finally:
                 await log.finish()
 

@@ -1,0 +1,116 @@
+"""The plan of a job of several files: each as if it were alone, then what they have in common."""
+
+import io
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
+from shared.jobs.fetched_input import FetchedInput
+from shared.jobs.files import JobFile
+from shared.jobs.job import FileFormat, PlannedChunk
+from shared.jobs.order import Order, of_file
+from shared.storage.object_files import Written
+from workers.jobs.columns import Columns, listed
+from workers.jobs.common_columns import CommonColumns
+from workers.jobs.context import JobContext
+from workers.jobs.csv_input import CsvInput
+from workers.jobs.file_errors import count_rows, located
+from workers.jobs.holding import StopSign
+from workers.jobs.job_input import JobInput, open_input, plan_chunks
+
+# The order for a file, by its number, with its text unpacked where that is needed, to so many bytes at most.
+Unpack = Callable[[Order, int, int], Order]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job's input is cut.
+
+    Attributes:
+        text_key: what it is cut from, if not the input itself.
+        fetched: the input, if it lay elsewhere.
+        head: the line that the output begins with, of CSV.
+        files: where there are several, with what was found of each.
+        carried: what all of them carry into the output: `Order.carried`.
+    """
+
+    chunks: list[PlannedChunk]
+    text_key: str | None = None
+    fetched: FetchedInput | None = None
+    head: Written | None = None
+    files: Sequence[JobFile] = ()
+    carried: bytes | None = None
+
+
+class FilesPlanner:
+    """Plans several files, one after the other. A chunk is of one file."""
+
+    def __init__(self, context: JobContext, order: Order, *, unpack: Unpack, sign: StopSign) -> None:
+        self._context, self._unpack, self._sign = context, unpack, sign
+        self._order = msgspec.structs.replace(order, carried=None)
+        self._common = CommonColumns(may_lack=order.input_format is FileFormat.JSONL)
+        self._delimiter: str | None = None
+        self._fed: list[str] | None = None
+        self._text_left_bytes = context.settings.job_max_bytes  # all texts together have no more
+        self._chunks: list[PlannedChunk] = []
+        self._orders: list[Order] = []  # of the files so far, but for empty ones
+
+    def plan(self, files: Sequence[JobFile]) -> Plan:
+        """Of all files.
+
+        Raises:
+            UnreadableInput: one is damaged, or does not fit the model or the others; the text says which.
+        """
+        planned = [self._planned(file) for file in files]
+        if not self._common.is_known:
+            raise UnreadableInput("there is nothing in any of the files, not even a header")
+        return Plan(chunks=self._chunks, files=planned, carried=self._common.serialised())
+
+    def common_order(self) -> Order:
+        """The order for the first file, once all are planned: with what they have in common."""
+        return msgspec.structs.replace(self._orders[0], carried=self._common.serialised())
+
+    def _planned(self, file: JobFile) -> JobFile:
+        try:
+            return self._look_at(msgspec.structs.replace(file, text_key=None, is_empty=False))
+        except UnreadableInput as error:
+            before = 0 if error.row is None else count_rows(self._context, self._orders, self._sign)
+            raise located(error, file.name, before=before) from error
+
+    def _look_at(self, file: JobFile) -> JobFile:
+        order = self._unpack(of_file(self._order, file), file.index, self._text_left_bytes)
+        with self._context.open(order.rows_key, self._sign) as content:
+            size_bytes = content.seek(0, io.SEEK_END)
+            content.seek(0)
+            if size_bytes:
+                self._take(open_input(content, order), order, file)
+        if order.text_key is not None:
+            self._text_left_bytes -= size_bytes
+        return msgspec.structs.replace(file, text_key=order.text_key, is_empty=not size_bytes)
+
+    def _take(self, job_input: JobInput, order: Order, file: JobFile) -> None:
+        self._check_fed(job_input.columns)
+        self._common.add(job_input.carried(), file_name=file.name)
+        if isinstance(job_input, CsvInput) and order.output_format is FileFormat.CSV:
+            self._check_delimiter(job_input.dialect.delimiter)
+        chunks = plan_chunks(job_input, chunk_bytes=self._context.settings.chunk_bytes)
+        self._chunks += [msgspec.structs.replace(chunk, file=file.index) for chunk in chunks]
+        self._orders.append(order)
+
+    def _check_fed(self, columns: Columns) -> None:
+        """Where the model was trained without names, the order of the columns must not change on the way."""
+        fed = [columns.names[at] for at in columns.fed]
+        self._fed = self._fed or fed
+        if fed != self._fed:
+            raise ColumnsDoNotFit(
+                f"the model takes its columns by their order, and that is {listed(fed)} here and"
+                f" {listed(self._fed)} in the files before"
+            )
+
+    def _check_delimiter(self, delimiter: str) -> None:
+        self._delimiter = self._delimiter or delimiter
+        if delimiter != self._delimiter:
+            raise ColumnsDoNotFit(
+                f"the delimiter is {delimiter!r}, and {self._delimiter!r} in the files before: write all with"
+                " the same, or ask for another `output_format`"
+            )
