@@ -55,7 +55,7 @@ def parquet_of(table: pd.DataFrame | pa.Table, **options) -> bytes:
 
 
 def named(contents: list[bytes], ending: str = "parquet") -> dict[str, bytes]:
-    return {f"day={at}/part.{ending}": content for at, content in enumerate(contents)}
+    return {f"day-{at}/part.{ending}": content for at, content in enumerate(contents)}
 
 
 def read_parquet(content: bytes) -> pd.DataFrame:

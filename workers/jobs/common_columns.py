@@ -59,6 +59,15 @@ class CommonColumns:
             known = self._fields.get(field.name)
             self._fields[field.name] = self._widened(known, field) if known else _plain(field)
 
+    def retype(self, name: str, type_: pa.DataType) -> None:
+        """Give a column another type than the files have said."""
+        self._fields[name] = self._fields[name].with_type(type_)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns so far."""
+        return list(self._fields)
+
     def serialised(self) -> bytes:
         """As a schema of Arrow."""
         return bytes(pa.schema(self._fields.values()).serialize().to_pybytes())

@@ -22,6 +22,7 @@ from workers.jobs.column_sift import picked, sifted_rows
 from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.common_columns import as_common, common_schema
+from workers.jobs.folder_columns import folder_columns
 from workers.jobs.outputs import AppendedOutput, Output, StackedOutput
 from workers.jobs.parquet_check import check_footer, damaged
 from workers.jobs.parquet_footer import FileField, GroupField, read_footer, structs
@@ -35,11 +36,17 @@ _SHOWN = 300  # characters of what Arrow says
 
 
 class ParquetInput:
-    """A Parquet file as the input of a job."""
+    """A Parquet file as the input of a job.
+
+    Attributes:
+        fixed: columns that the names of its folders give, each with its one value.
+    """
 
     def __init__(self, file: BinaryIO, order: Order) -> None:
         self._raw, self._file = file, _opened(file)
-        self._schema = self._file.schema_arrow
+        self._own = self._file.schema_arrow.names
+        self.fixed = folder_columns(order, self._own)
+        self._schema = _with_fields(self._file.schema_arrow, self.fixed)
         self.columns = use_columns(order, self._schema.names)
         self._keep = order.output_columns
         self._fed_names = [column.name for column in order.signature.inputs]
@@ -52,7 +59,8 @@ class ParquetInput:
         self._carries = self._as_text or self._skips or not self._is_alone
         self._check_types()
         needed = {*self.columns.fed, *(self.columns.carried if self._carries else ())}
-        self._needed_names = [self.columns.names[at] for at in needed]
+        own = [self._own[at] for at in needed if at < len(self._own)]
+        self._needed_names = own or self._own[:1]  # which says how many rows there are
         self._leaves = leaves_of(self._file.schema, self._needed_names)
 
     @property
@@ -124,11 +132,16 @@ class ParquetInput:
             for batch in self._file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False):
                 left -= batch.num_rows
                 batch.validate(full=True)  # texts above all: nothing else looks whether they are UTF-8
-                yield batch
+                yield self._widened(batch)
         except (pa.ArrowException, OSError) as error:
             raise _told(error) from error
         if left and names:
             raise damaged(f"row group {group} has not the rows that it claims")
+
+    def _widened(self, read: pa.RecordBatch) -> pa.RecordBatch:
+        for name, value in self.fixed.items():
+            read = read.append_column(name, pa.repeat(value, read.num_rows))
+        return read
 
     def _sifted(self, read: pa.RecordBatch, at: int) -> Batch:
         """The rows that fit, with what is wrong with the others."""
@@ -181,6 +194,12 @@ class ParquetInput:
             check_carried(carried, counts, self._output)
         else:
             _check_unique(carried, counts)
+
+
+def _with_fields(schema: pa.Schema, fixed: dict[str, pa.Scalar]) -> pa.Schema:
+    for name, value in fixed.items():
+        schema = schema.append(pa.field(name, value.type))
+    return schema
 
 
 def _check_unique(fields: list[pa.Field], counts: Counter[str]) -> None:

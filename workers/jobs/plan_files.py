@@ -4,10 +4,12 @@ import io
 from collections.abc import Callable, Sequence
 
 import msgspec
+import pyarrow as pa
 
 from shared.jobs.errors import ColumnsDoNotFit, UnreadableInput
 from shared.jobs.fetched_input import FetchedInput
 from shared.jobs.files import JobFile
+from shared.jobs.folders import is_whole_number
 from shared.jobs.job import FileFormat, PlannedChunk
 from shared.jobs.order import Order, of_file
 from shared.storage.object_files import Written
@@ -18,6 +20,7 @@ from workers.jobs.csv_input import CsvInput
 from workers.jobs.file_errors import count_rows, located
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import JobInput, open_input, plan_chunks
+from workers.jobs.parquet_input import ParquetInput
 
 # The order for a file, by its number, with its text unpacked where that is needed, to so many bytes at most.
 Unpack = Callable[[Order, int, int], Order]
@@ -51,6 +54,7 @@ class FilesPlanner:
         self._common = CommonColumns(may_lack=order.input_format is FileFormat.JSONL)
         self._delimiter: str | None = None
         self._fed: list[str] | None = None
+        self._of_folders: set[tuple[str, object]] = set()
         self._text_left_bytes = context.settings.job_max_bytes  # all texts together have no more
         self._chunks: list[PlannedChunk] = []
         self._orders: list[Order] = []  # of the files so far, but for empty ones
@@ -64,6 +68,7 @@ class FilesPlanner:
         planned = [self._planned(file) for file in files]
         if not self._common.is_known:
             raise UnreadableInput("there is nothing in any of the files, not even a header")
+        self._type_folders()
         return Plan(chunks=self._chunks, files=planned, carried=self._common.serialised())
 
     def common_order(self) -> Order:
@@ -96,6 +101,15 @@ class FilesPlanner:
         chunks = plan_chunks(job_input, chunk_bytes=self._context.settings.chunk_bytes)
         self._chunks += [msgspec.structs.replace(chunk, file=file.index) for chunk in chunks]
         self._orders.append(order)
+        if isinstance(job_input, ParquetInput):
+            self._of_folders |= {(name, value.as_py()) for name, value in job_input.fixed.items()}
+
+    def _type_folders(self) -> None:
+        """What folders say, and the model does not take, are whole numbers if all of them are."""
+        others = {name for name, value in self._of_folders if not _is_whole(value)}
+        names = {name for name, _ in self._of_folders} - others - set(self._fed or ())
+        for name in names & set(self._common.names):
+            self._common.retype(name, pa.int64())
 
     def _check_fed(self, columns: Columns) -> None:
         """Where the model was trained without names, the order of the columns must not change on the way."""
@@ -114,3 +128,7 @@ class FilesPlanner:
                 f"the delimiter is {delimiter!r}, and {self._delimiter!r} in the files before: write all with"
                 " the same, or ask for another `output_format`"
             )
+
+
+def _is_whole(value: object) -> bool:
+    return value is None or (isinstance(value, str) and is_whole_number(value))
