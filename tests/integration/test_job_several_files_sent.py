@@ -30,12 +30,12 @@ async def _iris(upload: Upload, judge: Judge, iris_on_frame: Path, open_model: O
     await judge(answer["version"]["id"], verdict)
 
 
-async def send(client: AsyncClient, account: Account, *files: tuple[str, bytes]) -> Response:
+async def send(client: AsyncClient, account: Account, *files: tuple[str, bytes], **headers: str) -> Response:
     return await client.post(
         "/api/v1/jobs",
         files=[("file", file) for file in files],
         data={"model": "iris"},
-        headers=account.headers,
+        headers=account.headers | headers,
     )
 
 
@@ -93,3 +93,23 @@ async def test_files_that_no_job_can_be_made_of_are_refused_and_leave_nothing(
     assert "'a.csv' is csv and 'b.jsonl' is jsonl" in mixed.text
     assert (hidden.status_code, hidden.json()["code"]) == (422, "invalid_input")
     assert stored_names(settings) == set()
+
+
+@pytest.mark.usefixtures("_iris")
+async def test_the_same_files_in_the_same_order_are_the_same_job_under_one_key(
+    client: AsyncClient, account: Account, settings: Settings
+):
+    key = {"Idempotency-Key": "a folder"}
+    first = await send(client, account, ("a.csv", FIRST), ("b.csv", SECOND), **key)
+
+    again = await send(client, account, ("a.csv", FIRST), ("b.csv", SECOND), **key)
+    others = [
+        await send(client, account, ("b.csv", SECOND), ("a.csv", FIRST), **key),
+        await send(client, account, ("a.csv", FIRST), ("c.csv", SECOND), **key),
+        await send(client, account, ("a.csv", FIRST), **key),
+    ]
+
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert {other.json()["code"] for other in others} == {"idempotency_key_reused"}
+    folder = Path(settings.storage_url.removeprefix("file://")) / "jobs"
+    assert [file.parent.name for file in folder.glob("*/*")] == [first.json()["id"]] * 2
