@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -19,8 +20,15 @@ from shared.jobs.view import Rows
 from shared.settings import Settings
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
 from tests.fixtures.touchy import RAISES, saved
+from workers.jobs.context import JobContext
+from workers.jobs.plan import plan_job
 
 COUNTS = (300, 0, 1, 700)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, job_max_files=30)
 
 
 @pytest.fixture
@@ -292,7 +300,24 @@ async def test_files_of_several_formats_and_too_many_files_are_refused(jobs: Job
 
     with pytest.raises(UnsupportedFormat, match=r"'a' is parquet and 'b.csv' is csv"):
         await jobs.submitted_files({"a": GOOD, "b.csv": csv}, model="touchy")
-    with pytest.raises(TooLarge, match="1000 files at most"):
+    with pytest.raises(TooLarge, match="30 files at most"):
         await jobs.submitted_files(
             dict.fromkeys(map(str, range(settings.job_max_files + 1)), b"x"), model="touchy"
         )
+
+
+@pytest.mark.usefixtures("touchy")
+async def test_many_files_are_looked_at_side_by_side_and_told_in_their_order(
+    jobs: Jobs, run_job: RunJob, job_context: JobContext
+):
+    contents = named([parquet_of(part) for part in frames((2,) * 20)])
+    broken = contents | {"bad": GOOD[:-20], "worse": GOOD[:9]}
+    good_id = await jobs.submitted_files(contents, model="touchy")
+    bad_id = await jobs.submitted_files(broken, model="touchy")
+
+    await plan_job(job_context, good_id)
+    bad = await run_job(bad_id)
+
+    chunks = await jobs.chunks(good_id)
+    assert [(chunk.file, chunk.rows_total) for chunk in chunks] == [(at, 2) for at in range(20)]
+    assert bad.error.message.startswith("in 'bad': ")

@@ -105,8 +105,10 @@ def _head(context: JobContext, order: Order, fence: int, *, sign: StopSign) -> W
 
 def _unpacked(context: JobContext, order: Order, key: str, *, most_bytes: int, sign: StopSign) -> Order:
     """The order, with its text unpacked where that is needed."""
+    if order.input_encoding is None:
+        return order
     with context.open(order.input_key, sign) as file:
-        if order.input_encoding is None or not must_unpack(file, order.input_encoding):
+        if not must_unpack(file, order.input_encoding):
             return order
         unpacked = msgspec.structs.replace(order, text_key=key)
         fault = _unpack(context, file, unpacked, most_bytes=most_bytes)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 import pyarrow as pa
@@ -21,6 +22,8 @@ from workers.jobs.file_errors import count_rows, located
 from workers.jobs.holding import StopSign
 from workers.jobs.job_input import JobInput, open_input, plan_chunks
 from workers.jobs.parquet_input import ParquetInput
+
+_FILES_AT_ONCE = 8  # a bucket takes its time to answer, which several files can wait for together
 
 # The order for a file, by its number, with its text unpacked where that is needed, to so many bytes at most.
 Unpack = Callable[[Order, int, int], Order]
@@ -45,8 +48,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     carried: bytes | None = None
 
 
+class _Seen(msgspec.Struct, frozen=True):
+    """What is known of a file by itself: nothing more of it is read. Empty ones are no input."""
+
+    order: Order
+    size_bytes: int
+    job_input: JobInput | None = None
+    chunks: Sequence[PlannedChunk] = ()
+
+
 class FilesPlanner:
-    """Plans several files, one after the other. A chunk is of one file."""
+    """Plans several files, in their order. A chunk is of one file."""
 
     def __init__(self, context: JobContext, order: Order, *, unpack: Unpack, sign: StopSign) -> None:
         self._context, self._unpack, self._sign = context, unpack, sign
@@ -65,7 +77,14 @@ class FilesPlanner:
         Raises:
             UnreadableInput: one is damaged, or does not fit the model or the others; the text says which.
         """
-        planned = [self._planned(file) for file in files]
+        # Texts share one allowance: each waits for those before.
+        at_once = _FILES_AT_ONCE if self._order.input_encoding is None else 1
+        planned: list[JobFile] = []
+        with ThreadPoolExecutor(at_once) as threads:
+            for start in range(0, len(files), at_once):
+                some = files[start : start + at_once]
+                looking = [threads.submit(self._look_at, file) for file in some]
+                planned += map(self._planned, some, looking)
         if not self._common.is_known:
             raise UnreadableInput("there is nothing in any of the files, not even a header")
         self._type_folders()
@@ -75,32 +94,39 @@ class FilesPlanner:
         """The order for the first file, once all are planned: with what they have in common."""
         return msgspec.structs.replace(self._orders[0], carried=self._common.serialised())
 
-    def _planned(self, file: JobFile) -> JobFile:
+    def _planned(self, file: JobFile, looking: Future[_Seen]) -> JobFile:
         try:
-            return self._look_at(msgspec.structs.replace(file, text_key=None, is_empty=False))
+            return self._take(file, looking.result())
         except UnreadableInput as error:
             before = 0 if error.row is None else count_rows(self._context, self._orders, self._sign)
             raise located(error, file.name, before=before) from error
 
-    def _look_at(self, file: JobFile) -> JobFile:
-        order = self._unpack(of_file(self._order, file), file.index, self._text_left_bytes)
+    def _look_at(self, file: JobFile) -> _Seen:
+        fresh = msgspec.structs.replace(file, text_key=None)
+        order = self._unpack(of_file(self._order, fresh), file.index, self._text_left_bytes)
         with self._context.open(order.rows_key, self._sign) as content:
             size_bytes = content.seek(0, io.SEEK_END)
             content.seek(0)
-            if size_bytes:
-                self._take(open_input(content, order), order, file)
-        if order.text_key is not None:
-            self._text_left_bytes -= size_bytes
-        return msgspec.structs.replace(file, text_key=order.text_key, is_empty=not size_bytes)
+            if not size_bytes:
+                return _Seen(order, 0)
+            job_input = open_input(content, order)
+            chunks = plan_chunks(job_input, chunk_bytes=self._context.settings.chunk_bytes)
+        return _Seen(order, size_bytes, job_input, chunks)
 
-    def _take(self, job_input: JobInput, order: Order, file: JobFile) -> None:
-        self._check_fed(job_input.columns)
+    def _take(self, file: JobFile, seen: _Seen) -> JobFile:
+        if seen.order.text_key is not None:
+            self._text_left_bytes -= seen.size_bytes
+        if seen.job_input is not None:
+            self._check_fed(seen.job_input.columns)
+            self._take_columns(seen.job_input, seen.order, file)
+            self._chunks += [msgspec.structs.replace(chunk, file=file.index) for chunk in seen.chunks]
+            self._orders.append(seen.order)
+        return msgspec.structs.replace(file, text_key=seen.order.text_key, is_empty=seen.job_input is None)
+
+    def _take_columns(self, job_input: JobInput, order: Order, file: JobFile) -> None:
         self._common.add(job_input.carried(), file_name=file.name)
         if isinstance(job_input, CsvInput) and order.output_format is FileFormat.CSV:
             self._check_delimiter(job_input.dialect.delimiter)
-        chunks = plan_chunks(job_input, chunk_bytes=self._context.settings.chunk_bytes)
-        self._chunks += [msgspec.structs.replace(chunk, file=file.index) for chunk in chunks]
-        self._orders.append(order)
         if isinstance(job_input, ParquetInput):
             self._of_folders |= {(name, value.as_py()) for name, value in job_input.fixed.items()}
 
