@@ -134,6 +134,11 @@ class SubmissionForm(Operation):
                 " between them, or a JSON list of names.",
                 example="id,name",
             ),
+            "outputs": text(
+                "Outputs of the model to write beside its prediction: `all`, names with commas between"
+                " them, or a JSON list of names. None if left out.",
+                example="probabilities",
+            ),
             "on_error": text(
                 "`fail` (the default): the first row that cannot be predicted ends the job. `skip`: such rows"
                 " are left out of the output, and told by `/errors`.",

@@ -7,7 +7,7 @@ from api.request_bodies_described import text
 _EXAMPLE = {
     "model": "iris_classifier",
     "input": {"rows": [{"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}]},
-    "output": {"format": "jsonl", "include": "none"},
+    "output": {"format": "jsonl", "include": "none", "outputs": ["probabilities"]},
     "metadata": {"run": 7},
 }
 
@@ -62,6 +62,10 @@ def _output() -> Schema:
         "include": Schema(
             one_of=[text("`all` (the default) or `none`.", example="none"), _texts("Names of columns.")],
             description="Input columns to carry into the output.",
+        ),
+        "outputs": Schema(
+            one_of=[text("`all`.", example="all"), _texts("Names, as in the version's `signature.outputs`.")],
+            description="Outputs of the model to write beside its prediction; none if left out.",
         ),
     }
     return _object(properties, "What is wanted of the output.")

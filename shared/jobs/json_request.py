@@ -18,16 +18,23 @@ from shared.json_body import MalformedJson, decode_json_as
 PLACES = {
     "output_format": "/output/format",
     "include": "/output/include",
+    "outputs": "/output/outputs",
     "url": "/input/url",
     "upload_id": "/input/upload_id",
 }
 
 
 class OutputWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is wanted of the output. Include: input columns to carry into it."""
+    """What is wanted of the output.
+
+    Attributes:
+        include: input columns to carry into it.
+        outputs: of the model, to write beside its prediction.
+    """
 
     format: FileFormat | None = None
     include: Literal["all", "none"] | list[str] = "all"
+    outputs: Literal["all"] | list[str] = []
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +55,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def form(self) -> JobForm:
         """The same options as a form has them."""
-        include = self.output.include
+        include, outputs = self.output.include, self.output.outputs
         return JobForm(
             model=self.model,
             version=self.version,
@@ -56,6 +63,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             encoding=self.encoding,
             output_format=self.output.format,
             include=include if isinstance(include, str) else _json(include),
+            outputs=outputs if isinstance(outputs, str) else _json(outputs) if outputs else "",
             on_error=self.on_error,
             priority=self.priority,
             callback_url=self.callback_url,

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from shared.errors import FieldError
 from shared.jobs.errors import InvalidOption
+from shared.jobs.further_outputs import Asked
 from shared.jobs.job import FileFormat, OnError, Priority
 from shared.jobs.span import LEAST_SPAN_S, MOST_SPAN_S, span_s
 from shared.jobs.text_encoding import TextEncoding
@@ -22,6 +23,7 @@ OPTIONS = (
     "encoding",
     "output_format",
     "include",
+    "outputs",
     "on_error",
     "priority",
     "callback_url",
@@ -42,6 +44,8 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         encoding: of its text; None: that of its mark, or UTF-8.
         include: input columns to carry into the output: `all`, `none`, names with commas between them, or
             a JSON list of names.
+        outputs: of the model, to write beside its prediction: `all`, names with commas between them, or a
+            JSON list of names.
         events: what `callback_url` is told of beside the end: names with commas between them, or a JSON
             list of names.
         metadata: a JSON object of the caller's own, given back with the job.
@@ -54,6 +58,7 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
     encoding: TextEncoding | None = None
     output_format: FileFormat | None = None
     include: str = "all"
+    outputs: str = ""
     on_error: OnError = OnError.FAIL
     priority: Priority = Priority.NORMAL
     callback_url: str | None = None
@@ -102,6 +107,20 @@ class JobForm(msgspec.Struct, frozen=True, kw_only=True):
         names = _names(text, option="include")
         if "" in names or len(set(names)) < len(names):
             raise _refused("include", "names input columns, each once, or is `all` or `none`")
+        return names
+
+    def asked_outputs(self) -> Asked:
+        """Names of the outputs that are wanted, as they were given; which there are, a version says.
+
+        Raises:
+            InvalidOption: `outputs` cannot be read.
+        """
+        text = self.outputs.strip()
+        if text == "all":
+            return "all"
+        names = _names(text, option="outputs") if text else []
+        if "" in names:
+            raise _refused("outputs", "names outputs of the model, or is `all`")
         return names
 
     def output(self, input_format: FileFormat) -> FileFormat:

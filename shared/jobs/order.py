@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.catalog.model_settings import ModelSettings
 from shared.catalog.service import signature_of, verdict_of
 from shared.catalog.tables import ModelRow, VersionRow
-from shared.catalog.verdict import EnvironmentRef, Signature
+from shared.catalog.verdict import EnvironmentRef, Output, Signature
 from shared.jobs.files import JobFile, file_of
+from shared.jobs.further_outputs import outputs_named
 from shared.jobs.input_address import InputAddress, RemoteInput
 from shared.jobs.job import FileFormat, OnError
 from shared.jobs.tables import JobRow
@@ -26,6 +27,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         input_encoding: of text; None: it is no text.
         text_key: what the input was unpacked to; None: it is read as it is, or not planned yet.
         output_columns: input columns to carry into the output; None: all.
+        further_outputs: of the model, to write beside its prediction.
         environment: that the version's hosts run in; None: the platform's own.
         tells_progress: somebody is told how far the job is.
         file_name: of the one of several files that the input is; None: the job has one file.
@@ -42,6 +44,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     version_id: UUID
     artifact_key: str
     signature: Signature
+    further_outputs: list[str] = []
     environment: EnvironmentRef | None = None
     tells_progress: bool = False
     refuse_extra: bool = False
@@ -56,6 +59,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def rows_key(self) -> str:
         """Where the rows are read."""
         return self.text_key or self.input_key
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What is written of the model's answers, the prediction first."""
+        return outputs_named([self.signature.main.name, *self.further_outputs], self.signature)
 
 
 async def order_of(session: AsyncSession, job: JobRow, *, file: int | None = None) -> Order | None:
@@ -103,6 +111,7 @@ def _order(job: JobRow, version: VersionRow, settings: ModelSettings) -> Order:
         input_encoding=_encoding(job),
         text_key=job.text_key,
         output_columns=job.output_columns,
+        further_outputs=job.further_outputs,
         version_id=version.id,
         artifact_key=version.artifact_key,
         signature=signature_of(version),

@@ -13,6 +13,7 @@ from shared.database.engine import Database
 from shared.errors import TooLarge
 from shared.jobs.expiry import start_clock
 from shared.jobs.files import digest_of_all
+from shared.jobs.further_outputs import further_outputs
 from shared.jobs.hints import send_hints
 from shared.jobs.input_address import InputAddress
 from shared.jobs.input_format import SNIFFED_BYTES, Recognised, recognise_all
@@ -89,13 +90,15 @@ class JobSubmissions:
         """
         self._check_callback(form)
         form.columns()
+        asked = form.asked_outputs()
         form.labels()
         form.tells_progress()
         form.expires_after_s()
         form.check_output()
         async with self._database.transaction() as session:
             await check_open_jobs(session, tenant_id, settings=self._settings)
-            await serving_version(session, tenant_id, form.model, form.version)
+            version = await serving_version(session, tenant_id, form.model, form.version)
+            further_outputs(asked, version.signature)
 
     async def submit(
         self,
@@ -141,13 +144,14 @@ class JobSubmissions:
     ) -> JobView:
         self._check_callback(form)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
-        expires_after_s = form.expires_after_s()
+        expires_after_s, asked = form.expires_after_s(), form.asked_outputs()
         found = await self._described(tenant_id, job_id, form, source=source)
         async with self._database.transaction() as session:
             await take_place(session, tenant_id, settings=self._settings)
             version = await serving_version(session, tenant_id, form.model, form.version)
             job = _new_job(form, found.job, version=version)
             job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels
+            job.further_outputs = further_outputs(asked, version.signature)
             job.tells_progress, job.on_error, job.priority = tells_progress, form.on_error, form.priority
             await start_clock(session, job, expires_after_s)
             standing = await add_once(session, job, mark)

@@ -68,6 +68,9 @@ class JobRow(Identified, Base):
     text_key: Mapped[str | None]  # what the input was unpacked to; None: it is read as it is
     output_format: Mapped[str | None]  # likewise
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
+    further_outputs: Mapped[list[Any]] = mapped_column(
+        default=list, server_default="[]"
+    )  # of the model, beside its prediction
     on_error: Mapped[str] = mapped_column(server_default="fail")  # shared.jobs.job.OnError
     priority: Mapped[str] = mapped_column(server_default="normal")  # shared.jobs.job.Priority
     callback_url: Mapped[str | None]

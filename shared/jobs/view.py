@@ -40,11 +40,13 @@ class JobOutput(msgspec.Struct, frozen=True, kw_only=True):
     """The file that comes of it; size, digest and rows are null before the end, the format until it is known.
 
     Attributes:
+        outputs: of the model, that are written beside its prediction.
         partial: the job ended early, and the file has the rows before the first that was not finished.
     """
 
     format: FileFormat | None
     include: Literal["all", "none"] | list[str]
+    outputs: list[str]
     size_bytes: int | None
     sha256: str | None
     rows: int | None = None
@@ -154,6 +156,7 @@ def _output(job: JobRow, progress: Progress) -> JobOutput:
     return JobOutput(
         format=FileFormat(job.output_format) if job.output_format else None,
         include="all" if job.output_columns is None else job.output_columns or "none",
+        outputs=job.further_outputs,
         size_bytes=job.result_size_bytes,
         sha256=job.result_digest,
         rows=rows,

@@ -40,7 +40,7 @@ def test_the_same_submission_is_the_same_form_through_both_doors():
         "model": "m",
         "version": 3,
         "input": {"rows": [[1]]},
-        "output": {"format": "csv", "include": ["a, b", "c"]},
+        "output": {"format": "csv", "include": ["a, b", "c"], "outputs": ["x, y"]},
         "on_error": "skip",
         "callback_url": "https://example.com",
         "events": ["job.progress"],
@@ -50,6 +50,7 @@ def test_the_same_submission_is_the_same_form_through_both_doors():
     form = read_request(json.dumps(body).encode()).form()
 
     assert form.columns() == ["a, b", "c"]
+    assert form.asked_outputs() == ["x, y"]
     assert form.tells_progress()
     assert form.labels() == {"run": 7}
     assert read_request(b'{"model": "m", "input": {"rows": [[1]]}}').form() == JobForm(model="m")

@@ -85,7 +85,7 @@ def test_a_job_writes_a_column_for_each_of_its_numbers(transformer):
 
     schema = use_columns(order, IRIS).predictions
     columns = prediction_columns(
-        Prediction(outputs={"transformed": [[1.0, 2.0], [3.0, 4.0]]}, compute_ns=1), schema
+        Prediction(outputs={"transformed": [[1.0, 2.0], [3.0, 4.0]]}, compute_ns=1), order.outputs, schema
     )
 
     assert schema.names == ["prediction_0", "prediction_1"]
@@ -95,5 +95,5 @@ def test_a_job_writes_a_column_for_each_of_its_numbers(transformer):
 def test_wide_predictions_make_small_batches(transformer):
     wide = [Output(name="transformed", datatype=Datatype.FP64, shape=[8192])]
 
-    assert rows_a_batch(transformer, 10_000) == 10_000
-    assert rows_a_batch(msgspec.structs.replace(transformer, outputs=wide), 10_000) == 512
+    assert rows_a_batch([transformer.main], 10_000) == 10_000
+    assert rows_a_batch(wide, 10_000) == 512

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shared.catalog.verdict import Layout, Signature
+from shared.catalog.verdict import Layout, Output, Signature
 from shared.jobs.job import RowError
 from workers.hosting.call import PredictCall, SlotInput
 from workers.hosting.process import HostProcess
@@ -70,20 +70,23 @@ def sliced(batch: Batch, rows: int) -> Iterator[Batch]:
         yield msgspec.structs.replace(part, refused=refused)
 
 
-def rows_a_batch(signature: Signature, most_rows: int) -> int:
-    """How many rows make a batch: fewer where each is answered by many numbers."""
-    return max(1, min(most_rows, _MOST_ANSWERED // max(1, prod(signature.main.shape))))
+def rows_a_batch(outputs: Sequence[Output], most_rows: int) -> int:
+    """How many rows make a batch: fewer where each is answered by many numbers, all outputs together."""
+    numbers = sum(prod(output.shape) for output in outputs)
+    return max(1, min(most_rows, _MOST_ANSWERED // max(1, numbers)))
 
 
-def submit(host: HostProcess, batch: Batch, signature: Signature) -> None:
-    """Write the rows into the host's shared memory and ask for their predictions."""
+def submit(
+    host: HostProcess, batch: Batch, signature: Signature, *, outputs: Sequence[str] | None = None
+) -> None:
+    """Write the rows into the host's shared memory and ask for these outputs; None: for the main one."""
     if signature.layout is Layout.TENSORS:
         slot = SlotInput("tensors", _write_arrays(host, batch, signature))
     elif takes_matrix(signature):
         slot = SlotInput("matrix", _write_matrix(host, batch))
     else:
         slot = SlotInput("arrow", _write_arrow(host, batch))
-    host.submit(PredictCall(rows=batch.rows, slot=slot, reply_as="arrays"))
+    host.submit(PredictCall(rows=batch.rows, slot=slot, outputs=outputs, reply_as="arrays"))
 
 
 def _write_arrays(host: HostProcess, batch: Batch, signature: Signature) -> int:

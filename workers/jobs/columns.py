@@ -8,11 +8,10 @@ import pyarrow as pa
 
 from shared.catalog.verdict import Datatype, Layout, Signature
 from shared.jobs.errors import ColumnsDoNotFit
-from shared.jobs.job import FileFormat
 from shared.jobs.order import Order
-from shared.predictions.arrow_values import ARROW_TYPES
 from shared.predictions.values import travels_as
 from workers.jobs.common_columns import common_schema
+from workers.jobs.prediction_schema import prediction_schema
 
 _SHOWN = 10  # names in one message
 
@@ -58,7 +57,7 @@ def use_columns(order: Order, names: Sequence[str]) -> Columns:
         names=list(names),
         fed=fed,
         carried=carried,
-        predictions=_prediction_schema(order, {names[at] for at in carried}),
+        predictions=prediction_schema(order, {names[at] for at in carried}),
     )
 
 
@@ -128,35 +127,6 @@ def _refuse_extra(used: set[str], names: Sequence[str]) -> None:
             " drop them, or name in `include` what is to be carried into the output",
             column=extra[0],
         )
-
-
-def _prediction_schema(order: Order, taken: set[str]) -> pa.Schema:
-    """`prediction`, or `prediction_0`, `prediction_1`, … for several numbers; of arrays, lists in lists.
-
-    An input column of the same name keeps it, and ours gets underscores at its end.
-
-    Raises:
-        ColumnsDoNotFit: the model answers arrays, and the output is to be CSV.
-    """
-    main = order.signature.main
-    kind = ARROW_TYPES[main.datatype]
-    if len(main.shape) <= 1:
-        names = [f"prediction_{at}" for at in range(main.shape[0])] if main.shape else ["prediction"]
-        return pa.schema([(_free(name, taken), kind) for name in names])
-    if order.output_format is FileFormat.CSV:
-        raise ColumnsDoNotFit(
-            f"the model answers arrays of shape {main.shape}, which CSV cannot hold:"
-            " ask for the output as Parquet or JSON Lines"
-        )
-    for _ in main.shape:
-        kind = pa.list_(kind)
-    return pa.schema([(_free("prediction", taken), kind)])
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def listed(names: list[str]) -> str:

@@ -48,12 +48,20 @@ class BatchPredictor:
         loan: HostLoan,
         signature: Signature,
         *,
+        outputs: Sequence[str] | None = None,
         rules: PredictRules,
         refuse: Callable[[Sequence[RowError]], None],
         check: Callable[[], None],
     ) -> None:
-        """Args: refuse: takes the rows left out, in order; check: raises if the work shall end."""
-        self._loan, self._signature, self._rules = loan, signature, rules
+        """Takes what to do with rows that cannot be predicted.
+
+        Args:
+            outputs: to ask for; None: the main one.
+            refuse: takes the rows left out, in order.
+            check: raises if the work shall end.
+        """
+        self._loan, self._signature, self._outputs = loan, signature, outputs
+        self._rules = rules
         self._refuse, self._check = refuse, check
         self._lost_hosts = 0
         self._refused: list[RowError] = []
@@ -119,7 +127,7 @@ class BatchPredictor:
         self._check()
         try:
             if batch.rows:
-                submit(self._loan.host, batch, self._signature)
+                submit(self._loan.host, batch, self._signature, outputs=self._outputs)
         except (HostDied, HostTimedOut):
             return False
         return True

@@ -112,18 +112,23 @@ class ChunkRun:
             errors.write(refused)
             self._rows_failed += len(refused)
 
-        return BatchPredictor(loan, order.signature, rules=rules, refuse=refuse, check=sign.check)
+        outputs = [output.name for output in order.outputs]
+        return BatchPredictor(
+            loan, order.signature, outputs=outputs, rules=rules, refuse=refuse, check=sign.check
+        )
 
     def _write_rows(self, predictor: BatchPredictor, job_input: JobInput, sink: BinaryIO) -> None:
+        outputs = self._claim.order.outputs
         batches = job_input.batches(self._claim.source, rows=self._batch_rows())
         # Closed after an error too, while there is a sink: writers of Parquet insist on it when they go.
         with closing(job_input.output().part(sink)) as part:
             for batch, prediction in predictor.predict(batches):
-                part.write(batch, prediction_columns(prediction, job_input.columns.predictions))
+                columns = prediction_columns(prediction, outputs, job_input.columns.predictions)
+                part.write(batch, columns)
                 self._rows_done += batch.rows
 
     def _batch_rows(self) -> int:
-        return rows_a_batch(self._claim.order.signature, self._context.settings.chunk_batch_rows)
+        return rows_a_batch(self._claim.order.outputs, self._context.settings.chunk_batch_rows)
 
     def _located(self, refusal: RowsRefused | FatalRow, job_input: JobInput) -> RowsRefused | FatalRow:
         """The same, with its row counted from the start of the file."""
