@@ -31,8 +31,9 @@ async def submit_job(
     """Predict every row of a file, of several, or of the request. The answer comes at once; the job goes on.
 
     The output has the rows in the order of the input (of several files, in the order they were sent), the
-    input columns that `include` names, then `prediction` (`prediction_0`, `prediction_1`, … for a model with
-    several outputs). An input column of the same name keeps it; ours gets an underscore at its end.
+    input columns that `include` names, then `prediction` (`prediction_0`, `prediction_1`, … where the model
+    answers several numbers), then what `outputs` asks for (`probability_<class>`, `score_<class>`, …). An
+    input column of the same name keeps it; ours gets an underscore at its end.
 
     With `Idempotency-Key` it may be sent again and again: the same content under the same key is the same
     job, as it is now, for as long as there is the job; other content is 422.

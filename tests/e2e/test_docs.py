@@ -153,6 +153,21 @@ def test_rows_that_cannot_be_predicted_are_told_as_the_page_says(reader):
     assert (told["row"], told["column"], told["code"]) == (1, "sepal_width", "unreadable_input")
 
 
+def test_probabilities_are_written_beside_the_prediction_as_the_page_says(reader):
+    token = login(reader, "sure@example.com")
+    upload_iris(reader, token)
+    (reader.folder / "flowers.csv").write_text(FLOWERS)
+    page = "docs/how-to/predict-a-file.md"
+    _, ask, fetch, *others = blocks(page, "bash")
+
+    job = job_of(reader, token, next(code for code in others if "outputs=" in code), ask)
+    reader.types(fetch, TOKEN=token, JOB=job)
+
+    header, first, _ = (reader.folder / "predicted.csv").read_text().splitlines()
+    assert header + "\n" == blocks(page, "csv")[0]
+    assert first.startswith("north,setosa,0.9")
+
+
 def test_a_file_that_lies_elsewhere_is_predicted_as_the_page_says(reader, free_port):
     token = login(reader, "elsewhere@example.com")
     upload_iris(reader, token)
