@@ -42,10 +42,10 @@ def written(content: bytes, file_format: str) -> pd.DataFrame:
     return pd.DataFrame([json.loads(line) for line in content.splitlines()])
 
 
-def sent(frame: pd.DataFrame, file_format: str) -> bytes:
+def sent(frame: pd.DataFrame, file_format: str, *, row_group_size: int = 128) -> bytes:
     file = io.BytesIO()
     if file_format == "parquet":
-        frame.to_parquet(file, index=False, row_group_size=128)
+        frame.to_parquet(file, index=False, row_group_size=row_group_size)
     elif file_format == "csv":
         frame.to_csv(file, index=False)
     else:
@@ -171,6 +171,25 @@ async def test_hundreds_of_classes_make_as_many_columns(predicted: Predicted):
 
     assert list(output.columns) == ["prediction", *[f"score_{at}" for at in range(300)]]
     np.testing.assert_allclose(output.iloc[:, 1:], model.decision_function(FRAME), rtol=1e-9, atol=1e-12)
+
+
+async def test_many_small_row_groups_become_larger_ones_where_columns_are_many(
+    serve_model: ServeModel, jobs: Jobs, run_job: RunJob, tmp_path: Path
+):
+    centres = np.random.default_rng(4).normal(size=(1_000, 3))
+    model = RidgeClassifier().fit(pd.DataFrame(centres, columns=FEATURES), np.arange(1_000))
+    await serve_model("m", saved(model, tmp_path / "m.joblib"))
+    frame = FRAME.assign(when=pd.Timestamp("2026-01-02", tz="UTC"))
+    job_id = await jobs.submitted(sent(frame, "parquet", row_group_size=3), model="m", outputs="scores")
+
+    job = await run_job(job_id)
+
+    assert job.status is JobStatus.SUCCEEDED, job.error
+    output = pq.ParquetFile(io.BytesIO(await jobs.result(job_id)))
+    assert output.metadata.num_row_groups == 1
+    table = output.read(columns=[*frame.columns, "score_999"]).to_pandas()
+    pd.testing.assert_frame_equal(table[frame.columns], frame)
+    np.testing.assert_allclose(table["score_999"], model.decision_function(FRAME)[:, 999], rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ Parquet  Parquet  the predictions                  putting them beside the input
 others   Parquet  carried columns and predictions  stacking their row groups
 any      CSV      lines                            writing them one after the other
 any      JSONL    lines                            likewise
+
+Parquet is stacked too where rows are left out, and where its row groups are too many for wide predictions.
 """
 
 import shutil

@@ -24,7 +24,7 @@ from workers.jobs.thrift_compact import (
 
 MAGIC = b"PAR1"
 _TAIL_BYTES = 8  # length of the footer, magic
-_MAX_FOOTER_BYTES = 32 * 1024 * 1024  # of 250,000 column chunks or so; each costs time and memory here
+MAX_FOOTER_BYTES = 32 * 1024 * 1024  # of 250,000 column chunks or so; each costs time and memory here
 
 
 class FileField(IntEnum):
@@ -106,9 +106,9 @@ def read_footer(file: BinaryIO) -> ThriftStruct:
     if tail[4:] != MAGIC:
         raise MalformedThrift("no Parquet file")
     size = int.from_bytes(tail[:4], "little")
-    if size > _MAX_FOOTER_BYTES:
+    if size > MAX_FOOTER_BYTES:
         raise MalformedThrift(
-            f"its footer has {size} bytes, and may have {_MAX_FOOTER_BYTES}: write fewer, larger row groups"
+            f"its footer has {size} bytes, and may have {MAX_FOOTER_BYTES}: write fewer, larger row groups"
         )
     file.seek(max(end - _TAIL_BYTES - size, 0))
     return decode_struct(file.read(size))

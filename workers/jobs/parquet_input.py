@@ -23,6 +23,7 @@ from workers.jobs.column_types import check_fed
 from workers.jobs.columns import model_datatypes, use_columns
 from workers.jobs.common_columns import as_common, common_schema
 from workers.jobs.folder_columns import folder_columns
+from workers.jobs.footer_room import row_group_bytes
 from workers.jobs.outputs import AppendedOutput, Output, StackedOutput
 from workers.jobs.parquet_check import check_footer, damaged
 from workers.jobs.parquet_footer import FileField, GroupField, read_footer, structs
@@ -32,6 +33,7 @@ from workers.jobs.thrift_compact import ThriftStruct
 # Read at a time of each column; without it a whole column chunk would be in memory at once. A megabyte
 # read no faster and cost 30 MB more a thread on 30 columns.
 _BUFFER_BYTES = 256 * 1024
+_DESCRIBED_BYTES = 8 * 1024 * 1024  # of predictions in the footer; 80,000 pieces, and seconds to join them
 _SHOWN = 300  # characters of what Arrow says
 
 
@@ -55,8 +57,8 @@ class ParquetInput:
         self._as_text = order.output_format is not FileFormat.PARQUET
         self._skips = order.on_error is OnError.SKIP
         self._common, self._is_alone = common_schema(order), order.file_name is None
-        # Otherwise the join takes them from the file itself.
-        self._carries = self._as_text or self._skips or not self._is_alone
+        # Otherwise the join takes them from the file itself, and makes row groups as small as its own.
+        self._carries = self._as_text or self._skips or not self._is_alone or self._is_crowded()
         self._check_types()
         needed = {*self.columns.fed, *(self.columns.carried if self._carries else ())}
         own = [self._own[at] for at in needed if at < len(self._own)]
@@ -114,6 +116,11 @@ class ParquetInput:
             return AppendedOutput(self._raw, self._keep, predictions)
         names = [self.columns.names[at] for at in self.columns.carried]
         return lines_output(self._output, names, predictions)
+
+    def _is_crowded(self) -> bool:
+        """Whether its row groups are too many for so many predictions to stand beside each."""
+        described = row_group_bytes(self.columns.predictions)
+        return bool(self._file.metadata.num_row_groups * described > _DESCRIBED_BYTES)
 
     def _groups(self) -> list[pq.RowGroupMetaData]:
         metadata = self._file.metadata

@@ -9,6 +9,7 @@ import pyarrow.types as kinds
 
 from workers.jobs.batch import Batch
 from workers.jobs.csv_text import csv_lines
+from workers.jobs.footer_room import FooterRoom
 from workers.jobs.json_objects import object_lines
 
 _ROW_GROUP_ROWS = 128 * 1024
@@ -64,13 +65,14 @@ class PredictionsPart:
     """
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
-        self._schema = schema
+        self._schema, self._room = schema, FooterRoom(schema)
         self._file = pq.ParquetWriter(
             sink, schema, use_dictionary=False, compression="zstd", write_statistics=False, store_schema=False
         )
 
     def write(self, batch: Batch, predictions: list[pa.Array]) -> None:
         """Add a row group."""
+        self._room.take()
         self._file.write_table(pa.table(predictions, schema=self._schema), row_group_size=batch.rows)
 
     def close(self) -> None:
@@ -82,18 +84,20 @@ class TablePart:
     """Parquet with the carried columns and the predictions, in row groups of a useful size."""
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
-        self._schema = schema
+        self._schema, self._room = schema, FooterRoom(schema)
         texts = [field.name for field in schema if kinds.is_string(field.type)]
         # A dictionary of floats makes writing them three times as slow and saves nothing.
         self._file = pq.ParquetWriter(sink, schema, use_dictionary=texts or False, compression="zstd")
         self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0  # that wait
 
     def write(self, batch: Batch, predictions: list[pa.Array]) -> None:
         """Add rows."""
         carried = batch.carried.columns if batch.carried is not None else []
-        self._waiting.append(pa.table([*carried, *predictions], schema=self._schema))
-        rows = sum(table.num_rows for table in self._waiting)
-        if rows >= _ROW_GROUP_ROWS or sum(table.nbytes for table in self._waiting) >= _ROW_GROUP_BYTES:
+        table = pa.table([*carried, *predictions], schema=self._schema)
+        self._waiting.append(table)
+        self._rows, self._bytes = self._rows + table.num_rows, self._bytes + table.nbytes
+        if self._rows >= _ROW_GROUP_ROWS or self._bytes >= _ROW_GROUP_BYTES:
             self._write_row_group()
 
     def close(self) -> None:
@@ -103,9 +107,10 @@ class TablePart:
         self._file.close()
 
     def _write_row_group(self) -> None:
+        self._room.take()
         table = pa.concat_tables(self._waiting)
         self._file.write_table(table, row_group_size=table.num_rows)
-        self._waiting = []
+        self._waiting, self._rows, self._bytes = [], 0, 0
 
 
 def _joined(left: pa.Array, right: pa.Array | pa.Scalar, between: bytes) -> pa.Array:
