@@ -43,7 +43,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         name: of scikit-learn's models `label`, `probabilities`, `scores`, `transformed`; of those that
             predict several labels `probabilities_0`, `probabilities_1`, … in place of `probabilities`.
         shape: of one row: `[]` a scalar, `[k]` k numbers.
-        classes: that each of its numbers is the probability of, where the signature's are not those.
+        classes: that each of its numbers is the probability of, or pairs of them that it is the score of,
+            where the signature's are not those.
     """
 
     name: str

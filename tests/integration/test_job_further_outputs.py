@@ -15,7 +15,10 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 from xgboost import XGBClassifier
 
 from shared.errors import InvalidInput
@@ -105,6 +108,16 @@ async def test_two_classes_have_one_score(predicted: Predicted):
     assert output["prediction"].tolist() == model.predict(FRAME).tolist()
     np.testing.assert_allclose(output["score"], model.decision_function(FRAME), rtol=1e-12)
     np.testing.assert_allclose(output["probability_True"], model.predict_proba(FRAME)[:, 1], rtol=1e-12)
+
+
+async def test_scores_of_pairs_are_not_taken_for_those_of_classes(predicted: Predicted):
+    svc = SVC(decision_function_shape="ovo").fit(FRAME, THREE)
+    model = GridSearchCV(make_pipeline(svc), {}, cv=2).fit(FRAME, THREE)
+
+    output = await predicted(model, "scores")
+
+    assert list(output.columns) == ["prediction", "score_0_vs_1", "score_0_vs_2", "score_1_vs_2"]
+    np.testing.assert_allclose(output.iloc[:, 1:], model.decision_function(FRAME), rtol=1e-9)
 
 
 async def test_each_of_several_targets_has_its_own_probabilities(predicted: Predicted):

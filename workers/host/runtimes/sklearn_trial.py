@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from shared.catalog.verdict import Output
 from workers.host.rejection import Rejected
 from workers.host.rows import Rows
+from workers.host.runtimes.class_pairs import class_pairs
 from workers.host.runtimes.library_model import probe_failed
 from workers.host.runtimes.runtime import LoadedModel
 from workers.host.runtimes.sklearn_outputs import (
     MAX_WIDTH,
     PROBABILITIES,
+    SCORES,
     TRANSFORMED,
     Methods,
     TooWide,
@@ -80,7 +82,7 @@ def _further(model: LoadedModel, name: str, rows: Rows) -> list[Output]:
     """The output, or those that stand in its place; none where it cannot be offered."""
     values = _numbers(model, name, rows)
     if values is not None:
-        return [_output(name, values)]
+        return [_output(name, values, class_pairs(model.fitted, values) if name == SCORES else None)]
     if name != PROBABILITIES:
         return []
     of_targets = [(part, classes, _numbers(model, part, rows)) for part, classes in parts(model.fitted)]
