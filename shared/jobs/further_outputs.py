@@ -33,9 +33,13 @@ def further_outputs(asked: Asked, signature: Signature) -> list[str]:
 
 
 def outputs_named(names: Sequence[str], signature: Signature) -> list[Output]:
-    """What the signature says of these outputs; nothing of those that it has not."""
+    """What the signature says of these outputs.
+
+    Raises:
+        KeyError: it has not all of them, as it had when they were asked for.
+    """
     known = {output.name: output for output in signature.outputs}
-    return [known[name] for name in names if name in known]
+    return [known[name] for name in names]
 
 
 def width_of(output: Output) -> int:
