@@ -24,6 +24,7 @@ from api.routes.catalog import catalog_routes
 from api.routes.health import health_routes
 from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
+from api.routes.predict_later import predict_later_routes
 from api.routes.uploads import uploads_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
@@ -42,6 +43,7 @@ RESOURCES = (
     "job_news",
     "messenger",
     "metrics",
+    "predictor",
     "promotions",
     "readiness",
     "storage",
@@ -66,6 +68,7 @@ def create_app(settings: Settings) -> Litestar:
                     catalog_routes,
                     analytics_routes,
                     jobs_routes,
+                    predict_later_routes,
                     uploads_routes,
                     webhooks_routes,
                 ],

@@ -63,7 +63,7 @@ class JobDoors:
         async with submitted_form(request, self._storage, self._settings) as submission:
             form, given, job_id = submission.form, submission.given, submission.job_id
             if isinstance(given, Input):
-                return await self._input(tenant_id, form, given, name=name)
+                return await self.take_input(tenant_id, form, given, name=name)
             digest = submission_digest(form, _content(given))
             mark = None if name is None else Mark(name, digest)
             job = await self._submissions.submit(tenant_id, job_id, form, given, mark=mark)
@@ -72,10 +72,14 @@ class JobDoors:
     async def _json(self, request: Request[Any, Any, Any], tenant_id: UUID, name: Name | None) -> Taken:
         asked = read_request(await whole_body(request, max_bytes=self._settings.job_rows_max_bytes))
         with placed_in_body():
-            return await self._input(tenant_id, asked.form(), asked.input, name=name)
+            return await self.take_input(tenant_id, asked.form(), asked.input, name=name)
 
-    async def _input(self, tenant_id: UUID, form: JobForm, given: Input, *, name: Name | None) -> Taken:
-        """Take in an input that is no file yet, unless the same one has come before."""
+    async def take_input(self, tenant_id: UUID, form: JobForm, given: Input, *, name: Name | None) -> Taken:
+        """Take in an input that is no file yet, unless the same one has come before.
+
+        Raises:
+            CallerError: it does not fit; the text says why.
+        """
         mark = None
         if name is not None:
             mark = Mark(name, submission_digest(form, await given.content()))

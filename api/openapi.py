@@ -20,6 +20,7 @@ PROBLEM_TEXTS: Final = {
     401: "No access token or API key, or none that is valid.",
     403: "Known, and may not do this.",
     404: "Not there, or another tenant's.",
+    406: "There, and not in the form that is asked for.",
     409: "Against the present state; the detail says why.",
     410: "It was there and is gone.",
     413: "Too large; the detail names the limit.",

@@ -5,6 +5,7 @@ from typing import cast
 import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import (
+    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
@@ -20,6 +21,7 @@ from api.openapi import PROBLEM_TEXTS
 from api.predict_answer import PredictResponse
 from api.problems import PROBLEM_JSON, Problem
 from api.request_bodies_described import binary
+from shared.jobs.view import JobView
 from shared.predictions.json_reader import PredictRequest
 from shared.predictions.v2 import HEADER, V2Response
 from shared.predictions.v2_request import InferenceRequest
@@ -29,7 +31,9 @@ _SCHEMAS = "#/components/schemas/{name}"
 _EXAMPLE = {"input": {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}}
 _DESCRIPTION = (
     "Predict one row or some, while the client waits. Rows come as JSON, as an Arrow IPC stream, or as "
-    "tensors of the Open Inference Protocol, which are answered in its form."
+    "tensors of the Open Inference Protocol, which are answered in its form.\n\n"
+    "With `Prefer: respond-async` the answer to rows in JSON is a job, unless it comes within the seconds of "
+    "`wait=n`; its result, asked for as `application/json`, is what this route answers at once."
 )
 _PROBLEMS = (400, 401, 404, 409, 413, 415, 422, 503, 504)
 _KINDS = [PredictRequest, PredictResponse, InferenceRequest, V2Response]
@@ -41,8 +45,13 @@ _QUERY = [
 ]
 _HEADERS = [
     ("X-Deadline-Ms", _NUMBER, "How long to wait, in milliseconds; `Prefer: wait=n` says it in seconds."),
+    ("Prefer", _TEXT, "`wait=n`: how many seconds to wait. `respond-async`: a job will do (202)."),
+    ("Idempotency-Key", _TEXT, "With `respond-async`: the same under the same key is the same job."),
     (HEADER, _NUMBER, "How many bytes of the body are JSON; raw tensors follow."),
 ]
+
+
+_JOB_HEADERS = [("Location", "Where the job is."), ("Preference-Applied", "`respond-async`.")]
 
 
 def describe_predict(app: Litestar) -> None:
@@ -62,7 +71,11 @@ def _operation() -> Operation:
         description=_DESCRIPTION,
         parameters=_parameters(),
         request_body=_body(),
-        responses={"200": _answer(), **{str(status): _problem(status) for status in _PROBLEMS}},
+        responses={
+            "200": _answer(),
+            "202": _job(),
+            **{str(status): _problem(status) for status in _PROBLEMS},
+        },
     )
 
 
@@ -94,6 +107,18 @@ def _answer() -> OpenAPIResponse:
                 schema=binary("A V2Response as JSON, then its tensors.")
             ),
         },
+    )
+
+
+def _job() -> OpenAPIResponse:
+    """What `POST jobs` answers, whose schemas are in the document already."""
+    headers = {
+        name: OpenAPIHeader(schema=_TEXT, description=description) for name, description in _JOB_HEADERS
+    }
+    return OpenAPIResponse(
+        description="With `Prefer: respond-async`: the job that will answer.",
+        headers=headers,
+        content={"application/json": OpenAPIMediaType(schema=_reference(JobView))},
     )
 
 

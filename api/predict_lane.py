@@ -19,6 +19,7 @@ from api.flight import Flight
 from api.predict_answer import Answer, answer_of
 from api.predict_request import Fields, Headers
 from api.predict_route import PREFIX, PredictRoute
+from api.prefer import prefers_later
 from api.problems import is_business_as_usual, problem_answer
 from api.request_context import bound_to_logs, request_id_of
 
@@ -140,6 +141,8 @@ class PredictLane(HttpToolsProtocol):
             return False  # a pipelined request waits for its turn
         if self.flow.write_paused:
             return False  # a client that does not read its answers waits for itself, which the lane cannot
+        if b"prefer" in headers and prefers_later(self.headers):
+            return False
         return not (self.expect_100_continue or parser.should_upgrade() or _is_large(headers))
 
     def _begin(self, request: LaneRequest) -> bool:

@@ -19,6 +19,7 @@ from api.flight import Flight, OnLanded, Question
 from api.predict_answer import Answer, answer_of
 from api.predict_request import Fields, Headers, check_method, deadline_s, model_of, read_body
 from api.predictor import Predictor
+from api.prefer import prefers_later
 from api.problems import problem_answer
 from api.request_context import bound_to_logs, request_id_of
 from shared.access.caller import Caller
@@ -30,7 +31,7 @@ PREFIX: Final = "/api/v1/predict/"
 
 
 class PredictRoute:
-    """ASGI: answers predictions, and passes everything else on."""
+    """ASGI: answers predictions, and passes everything else on, those that are to be answered later too."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -53,6 +54,9 @@ class PredictRoute:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        if b"prefer" in headers and scope["method"] == "POST" and prefers_later(scope["headers"]):
+            await self._app(scope, receive, send)  # api/routes/predict_later.py
+            return
         request_id = request_id_of(headers.get(b"x-request-id"))
         watch = ClientWatch(receive)
         try:

@@ -33,6 +33,7 @@ _STATUS: Mapping[type[BaseException], int] = {
     errors.Unauthenticated: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
+    errors.NotAcceptable: 406,
     errors.Gone: 410,
     errors.Conflict: 409,
     errors.TooLarge: 413,

@@ -9,6 +9,7 @@ answer it is. Status codes live in `api/problems.py` and nowhere else.
     │   ├── InvalidInput           it can be read, and does not fit this model
     │   ├── Unauthenticated        nobody we know
     │   ├── NotAllowed             somebody we know, who may not
+    │   ├── NotAcceptable          there, and not in the form that is asked for
     │   ├── NotFound               not there, or another tenant's
     │   ├── Gone                   was there
     │   ├── Conflict               against the state of the thing
@@ -91,6 +92,12 @@ class NotFound(CallerError):
     """Not there, or another tenant's: the answer is the same."""
 
     code = "not_found"
+
+
+class NotAcceptable(CallerError):
+    """There, and not in the form that is asked for."""
+
+    code = "not_acceptable"
 
 
 class Gone(CallerError):

@@ -1,6 +1,7 @@
 """What jobs leave behind: results, the rows that were left out, what the model printed."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -10,10 +11,14 @@ from litestar.response import Stream
 from api.errors_format import ERRORS_MEDIA_TYPES, errors_format_of
 from api.openapi import answers
 from api.partial_file import partial_answer
+from api.result_envelope import envelope_answer
+from api.result_form import likes, prefers_json
 from api.routes.job_ref import JobRef
 from api.stored_file import IfNoneMatch, IfRange, Range, Wanted, file_answer
 from shared.access.caller import Caller
 from shared.database.engine import Database
+from shared.jobs.envelope import Enveloped, enveloped_result
+from shared.jobs.errors import NotInOnePiece
 from shared.jobs.job import ErrorsFormat, FileFormat
 from shared.jobs.log import read_log
 from shared.jobs.partial import PartialResult, partial_result
@@ -27,7 +32,7 @@ _MEDIA_TYPES = {
 }
 
 
-@get("/{job:str}/result", status_code=200, responses=answers(401, 404, 409, 410))
+@get("/{job:str}/result", status_code=200, responses=answers(401, 404, 406, 409, 410))
 async def get_result(
     *,
     job: JobRef,
@@ -38,18 +43,25 @@ async def get_result(
     partial: Annotated[
         bool, QueryParameter(description="Take what there is, whether it is all or not.")
     ] = False,
+    kind: Annotated[
+        Literal["json"] | None, QueryParameter(name="format", description="In place of the header `Accept`.")
+    ] = None,
+    accept: Annotated[str | None, HeaderParameter(name="Accept")] = None,
     byte_range: Range = None,
     if_range: IfRange = None,
     if_none_match: IfNoneMatch = None,
-) -> Response[None] | Stream:
+) -> Response[Any] | Stream:
     """The output of a job that has succeeded: whole, or one range of bytes of it. 409 before it is there.
+
+    A job whose rows came in the request is also answered in one piece, as predict answers: with `Accept:
+    application/json` or `format=json`. 406 where it has more than 100,000 rows or 16 MiB.
 
     With `partial=true` the rows that are finished, in the order of the input up to the first that is not: of
     a job that runs (CSV and JSON Lines), and of one that has failed, expired or been cancelled (Parquet too).
     `X-Result-Rows` says how many there are, `X-Result-Complete` whether that is all of them.
     """
     wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
-    if partial:
+    if partial and kind is None:
 
         async def look() -> PartialResult:
             async with database.transaction() as session:
@@ -59,7 +71,25 @@ async def get_result(
         media_type = _MEDIA_TYPES[found.format]
         return partial_answer(found, wanted, storage=storage, media_type=media_type, look_again=look)
     result = await jobs.result(caller.tenant_id, job)
-    return file_answer(result, wanted, storage=storage, media_type=_MEDIA_TYPES[result.format])
+    media_type = _MEDIA_TYPES[result.format]
+    if kind == "json" or prefers_json(accept, media_type):
+        file_will_do = kind is None and likes(accept, media_type) > 0
+        enveloped = await _enveloped(database, caller.tenant_id, job, file_will_do=file_will_do)
+        if enveloped is not None:
+            return await envelope_answer(enveloped, storage, if_none_match=if_none_match)
+    return file_answer(result, wanted, storage=storage, media_type=media_type)
+
+
+async def _enveloped(
+    database: Database, tenant_id: UUID, job: str, *, file_will_do: bool
+) -> Enveloped | None:
+    try:
+        async with database.transaction() as session:
+            return await enveloped_result(session, tenant_id, job)
+    except NotInOnePiece:
+        if file_will_do:
+            return None
+        raise
 
 
 @get("/{job:str}/errors", status_code=200, responses=answers(401, 404, 409, 410, 422))

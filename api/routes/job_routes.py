@@ -70,6 +70,12 @@ def _provide_doors(
     return JobDoors(settings, storage, inputs=job_inputs, submissions=submissions)
 
 
+SUBMITTING = {
+    "job_inputs": Provide(_provide_inputs, sync_to_thread=False),
+    "doors": Provide(_provide_doors, sync_to_thread=False),
+    "submissions": Provide(_provide_submissions, sync_to_thread=False),
+}
+
 jobs_routes = Router(
     "/jobs",
     route_handlers=[
@@ -88,9 +94,7 @@ jobs_routes = Router(
     dependencies={
         "jobs": Provide(_provide_jobs, sync_to_thread=False),
         "later_life": Provide(_provide_later_life, sync_to_thread=False),
-        "job_inputs": Provide(_provide_inputs, sync_to_thread=False),
-        "doors": Provide(_provide_doors, sync_to_thread=False),
-        "submissions": Provide(_provide_submissions, sync_to_thread=False),
+        **SUBMITTING,
     },
     tags=["Jobs"],
 )

@@ -8,6 +8,7 @@ from shared.errors import (
     Gone,
     InvalidInput,
     MalformedRequest,
+    NotAcceptable,
     NotFound,
     RateLimited,
     TransientError,
@@ -78,6 +79,12 @@ class NoResult(Conflict):
     """The job ended without a result; the text says why."""
 
     code = "no_result"
+
+
+class NotInOnePiece(NotAcceptable):
+    """The result of this job is there as a file alone."""
+
+    code = "not_in_one_piece"
 
 
 class UnreadableInput(CallerError):

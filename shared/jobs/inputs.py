@@ -13,6 +13,7 @@ from msgspec.structs import asdict, replace
 from shared.catalog.service import serving_version
 from shared.database.engine import Database
 from shared.errors import FieldError, InvalidInput
+from shared.jobs.envelope import Envelope, prediction_columns
 from shared.jobs.errors import InvalidOption
 from shared.jobs.input_address import InputAddress
 from shared.jobs.job import FileFormat, input_key
@@ -55,6 +56,16 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return given if self.rows is None else given | {"rows": await rows_digest(self.rows)}
 
 
+class RequestRows(Input, frozen=True, kw_only=True):
+    """Rows of a request to predict that is answered later, and how."""
+
+    envelope: Envelope
+
+    async def content(self) -> dict[str, Any]:
+        """As of any input. One row, and a list of one, are answered in other words."""
+        return {"rows": await rows_digest(self.rows or []), "single": self.envelope.single}
+
+
 class StoredInput(msgspec.Struct, frozen=True):
     """An input that has become a file, or shall be fetched, and the form that it is to be submitted with."""
 
@@ -82,15 +93,17 @@ class JobInputs:
         if given.upload_id is not None:
             taken = await self._uploads.take(tenant_id, given.upload_id, key=input_key(job_id))
             return StoredInput(form, [InputFile(**asdict(taken))])
-        assert given.rows is not None  # noqa: S101  narrows the type: `check` has seen to it
-        return await self._rows(tenant_id, job_id, form, rows=given.rows)
+        return await self._rows(tenant_id, job_id, form, given=given)
 
-    async def _rows(self, tenant_id: UUID, job_id: UUID, form: JobForm, *, rows: Rows) -> StoredInput:
+    async def _rows(self, tenant_id: UUID, job_id: UUID, form: JobForm, *, given: Input) -> StoredInput:
+        assert given.rows is not None  # noqa: S101  narrows the type: `check` has seen to it
         _refuse_file_options(form)
         async with self._database.transaction() as session:
             version = await serving_version(session, tenant_id, form.model, form.version)
         names = [column.name for column in version.signature.inputs]
-        file = await self._write(job_id, json_lines(rows, names), name="rows.jsonl")
+        file = await self._write(job_id, json_lines(given.rows, names), name="rows.jsonl")
+        envelope = given.envelope if isinstance(given, RequestRows) else Envelope()
+        file = replace(file, envelope=replace(envelope, columns=prediction_columns(version.signature.main)))
         # The version is settled: arrays are in the order of this one's columns.
         return StoredInput(replace(form, format=FileFormat.JSONL, version=version.number), [file])
 

@@ -84,7 +84,7 @@ def read_request(body: bytes) -> JobRequest:
         InvalidInput: it does not fit; names fields that there are not, and where.
     """
     if not body.isascii():
-        _check_text(body)
+        check_text(body)
     request = decode_json_as(_decoder, body)
     request.input.check()
     return request
@@ -103,8 +103,12 @@ def placed_in_body() -> Iterator[None]:
         raise
 
 
-def _check_text(body: bytes) -> None:
-    """The decoder passes over rows without a look at their encoding."""
+def check_text(body: bytes) -> None:
+    """Look at the encoding of rows, which a decoder passes over.
+
+    Raises:
+        MalformedJson: it is not UTF-8.
+    """
     try:
         body.decode()
     except UnicodeDecodeError as error:

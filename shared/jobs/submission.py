@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
 from shared.errors import TooLarge
+from shared.jobs.envelope import Envelope
 from shared.jobs.expiry import start_clock
 from shared.jobs.files import digest_of_all
 from shared.jobs.further_outputs import further_outputs
@@ -34,12 +35,19 @@ _HEADS_AT_ONCE = 16  # files whose beginnings are read side by side
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that lies in storage. Digest: SHA-256, hexadecimal. Of several, the name has its folders."""
+    """A file that lies in storage.
+
+    Attributes:
+        name: of several files with its folders.
+        digest: SHA-256, hexadecimal.
+        envelope: of rows that came in a request.
+    """
 
     key: str
     name: str
     size_bytes: int
     digest: str
+    envelope: Envelope | None = None
 
 
 Source: TypeAlias = Sequence[InputFile] | InputAddress
@@ -48,7 +56,7 @@ Source: TypeAlias = Sequence[InputFile] | InputAddress
 class _Described(msgspec.Struct, frozen=True):
     """What the tables say of an input: the job's own row, and those of its files where it has several."""
 
-    job: Mapping[str, str | int | None]
+    job: Mapping[str, Any]
     files: list[JobFileRow]
 
 
@@ -192,9 +200,7 @@ class JobSubmissions:
         return b"".join([piece async for piece in self._storage.read(file.key, end=end)])
 
 
-def _stored_source(
-    form: JobForm, files: Sequence[InputFile], found: Recognised
-) -> dict[str, str | int | None]:
+def _stored_source(form: JobForm, files: Sequence[InputFile], found: Recognised) -> dict[str, Any]:
     """Of several files the name and the key are the first one's."""
     digests = [(file.digest, file.name) for file in files]
     return {
@@ -206,10 +212,11 @@ def _stored_source(
         "input_format": found.format,
         "input_encoding": found.encoding,
         "output_format": form.output(found.format),
+        "envelope": msgspec.to_builtins(files[0].envelope),
     }
 
 
-def _remote_source(form: JobForm, address: InputAddress) -> dict[str, str | int | None]:
+def _remote_source(form: JobForm, address: InputAddress) -> dict[str, Any]:
     """Formats and encoding as far as the form says them; the worker that fetches the file finds the rest."""
     return {
         "input_file_name": address.file_name,
@@ -220,7 +227,7 @@ def _remote_source(form: JobForm, address: InputAddress) -> dict[str, str | int 
     }
 
 
-def _new_job(form: JobForm, source: Mapping[str, str | int | None], *, version: ServingVersion) -> JobRow:
+def _new_job(form: JobForm, source: Mapping[str, Any], *, version: ServingVersion) -> JobRow:
     return JobRow(
         **source,
         model_id=version.model_id,

@@ -67,6 +67,7 @@ class JobRow(Identified, Base):
     carried: Mapped[bytes | None] = mapped_column(deferred=True)  # of several: shared.jobs.order.Order
     text_key: Mapped[str | None]  # what the input was unpacked to; None: it is read as it is
     output_format: Mapped[str | None]  # likewise
+    envelope: Mapped[dict[str, Any] | None]  # shared.jobs.envelope.Envelope; None: its rows came as a file
     output_columns: Mapped[list[Any] | None]  # input columns carried through; None: all
     further_outputs: Mapped[list[Any]] = mapped_column(
         default=list, server_default="[]"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shared.predictions.arrow_reader import ArrowReader
     from shared.predictions.v2_reader import V2Reader
 
-__all__ = ["BodyReader", "PredictBody", "QueryOptions", "asked_version", "query_options"]
+__all__ = ["BodyReader", "PredictBody", "QueryOptions", "asked_version", "is_json", "query_options"]
 
 ARROW_STREAM: Final = b"application/vnd.apache.arrow.stream"
 # Besides `…+json`: what clients that do not care send, curl among them.
@@ -51,6 +51,16 @@ class QueryOptions(msgspec.Struct, frozen=True):
     version: VersionNumber | None = None
     outputs: OutputNames | None = None
     key: StickyKey | None = None
+
+
+def is_json(content_type: bytes | None) -> bool:
+    """Whether a body with this header is read as JSON."""
+    kind = _media_type(content_type or b"")
+    return kind in _READ_AS_JSON or kind.endswith(b"+json")
+
+
+def _media_type(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()
 
 
 def query_options(query: bytes) -> QueryOptions:
@@ -102,11 +112,11 @@ class BodyReader:
             return self.read_v2(body, _header_bytes(inference_header), version=query_options(query).version)
         if content_type is None or content_type == b"application/json":
             return self.read_json(body)
-        kind = content_type.partition(b";")[0].strip().lower()
+        kind = _media_type(content_type)
         if kind == ARROW_STREAM:
             options = query_options(query)
             return self.read_arrow(body, version=options.version, outputs=options.outputs, key=options.key)
-        if kind not in _READ_AS_JSON and not kind.endswith(b"+json"):
+        if not is_json(kind):
             raise UnsupportedFormat(
                 f"predict does not read {kind[:100].decode('latin-1')!r}: "
                 f"send application/json or {ARROW_STREAM.decode()}"

@@ -213,6 +213,21 @@ def test_rows_are_submitted_as_json_as_the_page_says(reader):
     assert predicted.splitlines() == ["garden,prediction", "north,setosa", "south,virginica"]
 
 
+def test_a_prediction_is_made_later_as_the_page_says(reader):
+    token = login(reader, "patience@example.com")
+    upload_iris(reader, token)
+    page = "docs/how-to/predict-now-or-later.md"
+    submit, wait, fetch, in_time = blocks(page, "bash")
+
+    job = job_of(reader, token, submit, wait)
+    answer = json.loads(reader.types(fetch, TOKEN=token, JOB=job))
+    at_once = json.loads(reader.types(in_time, TOKEN=token))
+
+    assert answer["prediction_id"] == job
+    assert answer | {"prediction_id": "…"} == json.loads(blocks(page, "json")[0])
+    assert at_once["prediction"] == "setosa"
+
+
 def test_a_large_file_is_sent_as_the_page_says(reader):
     token = login(reader, "uploads@example.com")
     upload_iris(reader, token)

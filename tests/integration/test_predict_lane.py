@@ -188,6 +188,32 @@ async def test_who_asks_whether_to_send_the_body_is_told_to(warm, line):
     assert (await line.ask(body)).json()["prediction"] == number
 
 
+async def test_who_would_rather_be_answered_later_gets_a_job_between_answers(warm, line):
+    before, after = next(numbers), next(numbers)
+
+    await line.send(
+        warm.post("nap", asking(before), "Prefer: wait=5")
+        + warm.post("nap", asking(after), "Prefer: respond-async")
+        + warm.post("nap", asking(after), "Prefer: respond-async", chunked=True)
+        + warm.post("nap", asking(after), "Prefer: respond-async", "Prefer: wait=20")
+    )
+    at_once, job, other_job, in_time = [await line.answer() for _ in range(4)]
+
+    assert (at_once.status, at_once.json()["prediction"]) == (200, before)
+    assert (job.status, other_job.status) == (202, 202)
+    assert job.headers["location"] == f"/api/v1/jobs/{job.json()['id']}"
+    assert job.headers["preference-applied"] == "respond-async"
+    assert (in_time.status, in_time.json()["prediction"]) == (200, after)
+
+
+async def test_what_is_wrong_is_told_the_same_to_those_who_can_wait(warm, line):
+    for body in (b"", b"{", b'{"input": [1, 1]}', b'{"input": [1, "wide", 1]}', b'{"inputs": []}'):
+        in_lane = await line.ask(warm.post("nap", body))
+        later = await line.ask(warm.post("nap", body, "Prefer: respond-async"))
+
+        assert (later.status, later.json()["detail"]) == (in_lane.status, in_lane.json()["detail"])
+
+
 async def test_a_name_may_be_percent_encoded(warm, line):
     number = next(numbers)
 

@@ -263,6 +263,11 @@ async def test_the_route_stands_in_the_openapi_document(client):
     ]
     assert {"application/vnd.apache.arrow.stream", "application/octet-stream"} < content.keys()
     assert document["components"]["schemas"]["PredictRequest"]["additionalProperties"] is False
+    later = operation["responses"]["202"]
+    assert later["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/JobView"}
+    assert "JobView" in document["components"]["schemas"]
+    assert {"Location", "Preference-Applied"} == later["headers"].keys()
+    assert {"Prefer", "Idempotency-Key"} < {parameter["name"] for parameter in operation["parameters"]}
 
 
 async def test_columns_that_a_model_does_not_take_are_refused_once_its_owner_says_so(send):

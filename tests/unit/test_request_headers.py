@@ -3,8 +3,9 @@
 import pytest
 
 from api.attachment import attachment_headers
-from api.prefer import preferred_wait_s
+from api.prefer import preferred_wait_s, prefers_later
 from api.repr_digest import repr_digest, verify_digest
+from api.result_form import prefers_json
 from shared.catalog.errors import DigestMismatch
 from shared.errors import MalformedRequest
 
@@ -61,3 +62,57 @@ def test_a_download_keeps_its_name_whatever_the_client_reads():
         "attachment; filename=\"mod_le _1_.pkl\"; filename*=UTF-8''mod%C3%A8le%20%221%22.pkl"
     )
     assert headers["Repr-Digest"] == RFC_HEADER
+
+
+@pytest.mark.parametrize(
+    ("headers", "later"),
+    [
+        ([], False),
+        ([b"respond-async"], True),
+        ([b"Respond-Async"], True),
+        ([b"respond-async, wait=5"], True),
+        ([b"wait=5,respond-async"], True),
+        ([b"respond-async; foo=bar"], True),
+        ([b"respond-async", b"wait=5"], True),
+        ([b"wait=5", b"respond-async"], True),
+        ([b"wait=5"], False),
+        ([b"respond-asynchronously"], False),
+        ([b"no-respond-async"], False),
+        ([b"foo; respond-async"], False),
+        ([b'foo="a, respond-async, b"'], False),
+        ([b'foo="a\\", respond-async"'], False),
+        ([b"\xff, respond-async"], True),
+    ],
+)
+def test_prefer_says_whether_later_will_do(headers, later):
+    fields = [(b"host", b"respond-async"), *((b"prefer", header) for header in headers)]
+
+    assert prefers_later(fields) is later
+
+
+LINES = "application/jsonl"
+
+
+@pytest.mark.parametrize(
+    ("accept", "json"),
+    [
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("application/json, */*", False),
+        ("application/json, */*;q=0.5", True),
+        ("application/json, text/plain, */*", False),
+        ("application/json;q=0.4, application/jsonl;q=0.5", False),
+        ("application/json;q=0.5, application/jsonl;q=0.4", True),
+        ("application/*", False),
+        ("application/*;q=0.2, application/json", True),
+        ("application/json;q=0", False),
+        ("application/json;q=much", False),
+        ("text/html", False),
+        (",;,", False),
+    ],
+)
+def test_json_is_sent_to_those_who_like_it_better_than_lines(accept, json):
+    assert prefers_json(accept, LINES) is json

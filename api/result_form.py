@@ -1,0 +1,44 @@
+"""In which form the result of a job is wanted: as a file, or in one piece like a prediction."""
+
+from collections.abc import Mapping
+from typing import Final
+
+JSON: Final = "application/json"
+
+
+def likes(accept: str | None, media_type: str) -> float:
+    """How much an `Accept` header likes a type, from 0 to 1: the closest of its ranges says so.
+
+    Source: RFC 9110, section 12.5.1.
+    """
+    if not accept or not accept.strip():
+        return 1.0
+    ranges = dict(map(_range, accept.split(",")))
+    kind = _name(media_type)
+    for close in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
+        if close in ranges:
+            return ranges[close]
+    return 0.0
+
+
+def prefers_json(accept: str | None, file_type: str) -> bool:
+    """Whether JSON is liked better than the file, which is what there is in any case."""
+    return likes(accept, JSON) > likes(accept, file_type)
+
+
+def _range(text: str) -> tuple[str, float]:
+    return _name(text), _quality(text)
+
+
+def _name(text: str) -> str:
+    return text.partition(";")[0].strip().lower()
+
+
+def _quality(text: str) -> float:
+    parameters: Mapping[str, str] = {
+        name.strip().lower(): value for name, _, value in (p.partition("=") for p in text.split(";")[1:])
+    }
+    try:
+        return float(parameters.get("q", "1"))
+    except ValueError:
+        return 0.0
