@@ -112,7 +112,7 @@ def _answer() -> OpenAPIResponse:
 
 def _job() -> OpenAPIResponse:
     """What `POST jobs` answers, whose schemas are in the document already."""
-    headers = {
+    headers: dict[str, OpenAPIHeader | Reference] = {
         name: OpenAPIHeader(schema=_TEXT, description=description) for name, description in _JOB_HEADERS
     }
     return OpenAPIResponse(

@@ -46,6 +46,7 @@ async def predict_later(
     name = name_by_key(request.headers.getall("idempotency-key", []))
     body = await whole_body(request, max_bytes=settings.job_rows_max_bytes)
     headers = dict(request.scope["headers"])
+    headers[b"prefer"] = ", ".join(request.headers.getall("prefer")).encode("latin-1")  # one a line, maybe
     later = await _read(predictor, caller, model, headers=headers, body=body)
     if name is None:
         answer = await answer_in_time(

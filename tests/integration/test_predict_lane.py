@@ -195,7 +195,7 @@ async def test_who_would_rather_be_answered_later_gets_a_job_between_answers(war
         warm.post("nap", asking(before), "Prefer: wait=5")
         + warm.post("nap", asking(after), "Prefer: respond-async")
         + warm.post("nap", asking(after), "Prefer: respond-async", chunked=True)
-        + warm.post("nap", asking(after), "Prefer: respond-async", "Prefer: wait=20")
+        + warm.post("nap", asking(after), "Prefer: wait=20", "Prefer: respond-async")
     )
     at_once, job, other_job, in_time = [await line.answer() for _ in range(4)]
 
