@@ -54,7 +54,7 @@ async def get_result(
     """The output of a job that has succeeded: whole, or one range of bytes of it. 409 before it is there.
 
     A job whose rows came in the request is also answered in one piece, as predict answers: with `Accept:
-    application/json` or `format=json`. 406 where it has more than 100,000 rows or 16 MiB.
+    application/json` or `format=json`, the whole of it. 406 where it has more than 100,000 rows or 16 MiB.
 
     With `partial=true` the rows that are finished, in the order of the input up to the first that is not: of
     a job that runs (CSV and JSON Lines), and of one that has failed, expired or been cancelled (Parquet too).
@@ -62,14 +62,7 @@ async def get_result(
     """
     wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
     if partial and kind is None:
-
-        async def look() -> PartialResult:
-            async with database.transaction() as session:
-                return await partial_result(session, caller.tenant_id, job)
-
-        found = await look()
-        media_type = _MEDIA_TYPES[found.format]
-        return partial_answer(found, wanted, storage=storage, media_type=media_type, look_again=look)
+        return await _partial_answer(database, caller.tenant_id, job, wanted=wanted, storage=storage)
     result = await jobs.result(caller.tenant_id, job)
     media_type = _MEDIA_TYPES[result.format]
     if kind == "json" or prefers_json(accept, media_type):
@@ -78,6 +71,18 @@ async def get_result(
         if enveloped is not None:
             return await envelope_answer(enveloped, storage, if_none_match=if_none_match)
     return file_answer(result, wanted, storage=storage, media_type=media_type)
+
+
+async def _partial_answer(
+    database: Database, tenant_id: UUID, job: str, *, wanted: Wanted, storage: Storage
+) -> Response[None] | Stream:
+    async def look() -> PartialResult:
+        async with database.transaction() as session:
+            return await partial_result(session, tenant_id, job)
+
+    found = await look()
+    media_type = _MEDIA_TYPES[found.format]
+    return partial_answer(found, wanted, storage=storage, media_type=media_type, look_again=look)
 
 
 async def _enveloped(

@@ -138,3 +138,14 @@ async def test_without_redis_there_is_no_logging_in_but_all_else(app, client, ac
     refused = await log_in(client, "ada@example.com")
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     assert app.state.rate_limiter.failed_open == 1
+
+
+async def test_a_prediction_for_later_counts_as_an_upload(client, account, served):
+    await served("iris")  # the one upload of this minute
+    later = account.headers | {"Prefer": "respond-async"}
+
+    answer = await client.post("/api/v1/predict/iris", json={"input": [5.1, 3.5]}, headers=later)
+
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    assert answer.headers["RateLimit-Policy"] == '"upload";q=1;w=60'
+    assert int(answer.headers["Retry-After"]) >= 1
