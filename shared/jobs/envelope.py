@@ -75,6 +75,8 @@ def _envelope(job: JobRow, result: Result, *, rows_left_out: int) -> Envelope:
         raise NotInOnePiece(f"only jobs whose rows came in the request are answered as JSON; {_FILE}")
     if result.format is not FileFormat.JSONL:
         raise NotInOnePiece(f"the job was asked to write {result.format}, which is no JSON; {_FILE}")
+    if job.further_outputs:
+        raise NotInOnePiece(f"the job was asked for more than the prediction; {_FILE}")
     if rows_left_out:
         raise NotInOnePiece(
             f"rows were left out: {rows_left_out}, and predictions alone do not say which; {_FILE}"
