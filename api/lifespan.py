@@ -59,7 +59,7 @@ def _connect(state: State, settings: Settings, closing: AsyncExitStack) -> None:
     closing.push_async_callback(state.database.close)
     state.redis = connect_redis(settings.redis_url)
     closing.push_async_callback(state.redis.aclose)
-    state.storage = Storage(settings.storage_url)
+    state.storage = Storage(settings.storage_url, public_endpoint=settings.storage_public_endpoint)
     state.messenger = Messenger(connect_broker(settings))
     closing.callback(state.messenger.close)
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 JSON: Final = "application/json"
 
 
@@ -21,9 +23,26 @@ def likes(accept: str | None, media_type: str) -> float:
     return 0.0
 
 
-def prefers_json(accept: str | None, file_type: str) -> bool:
-    """Whether JSON is liked better than the file, which is what there is in any case."""
-    return likes(accept, JSON) > likes(accept, file_type)
+class ResultForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How a result is asked for.
+
+    Attributes:
+        must_be_json: in one piece, and in no other way.
+        accept: the header, where there is one.
+        redirect: a link to the file will do.
+    """
+
+    must_be_json: bool
+    accept: str | None
+    redirect: bool
+
+    def prefers_json(self, file_type: str) -> bool:
+        """Whether JSON is liked better than the file, which is what there is in any case."""
+        return self.must_be_json or likes(self.accept, JSON) > likes(self.accept, file_type)
+
+    def takes_file(self, file_type: str) -> bool:
+        """Whether the file will do where there is no JSON."""
+        return not self.must_be_json and likes(self.accept, file_type) > 0
 
 
 def _range(text: str) -> tuple[str, float]:

@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str  # postgresql+asyncpg://…
     redis_url: str  # redis://… or unix://…: the real-time path and invalidation messages
     storage_url: str  # file:///folder or s3://bucket/prefix
+    storage_public_endpoint: str = ""  # where clients reach the bucket by links; empty: where we do
     broker_redis_url: str = ""  # jobs and webhooks; empty: database 1 of `redis_url`
     cache_redis_url: str = ""  # cached predictions; empty: `redis_url`
     secret_key: Secret  # signs access tokens and derives webhook secrets
@@ -134,6 +135,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     input_buckets: str = ""  # s3://bucket/prefix, comma between; {tenant_id} stands for each tenant's own
     fetch_timeout_s: Seconds = 4 * 3600.0  # of one such input in all
     fetch_silence_s: Seconds = 30.0  # of its server, before the transfer counts as broken off
+    result_link_ttl_s: Seconds = 300.0  # how long a link into the bucket may be used
     job_retention_days: Days = 30  # after its end a job's files are removed; 0: never
     job_record_days: Days = 365  # after its end the job itself is; 0: never
     max_event_streams: Count = 32  # by which one tenant follows jobs at one API process

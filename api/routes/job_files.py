@@ -1,7 +1,6 @@
 """What jobs leave behind: results, the rows that were left out, what the model printed."""
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -10,26 +9,16 @@ from litestar.response import Stream
 
 from api.errors_format import ERRORS_MEDIA_TYPES, errors_format_of
 from api.openapi import answers
-from api.partial_file import partial_answer
-from api.result_envelope import envelope_answer
-from api.result_form import likes, prefers_json
+from api.result_answers import ResultAnswers
+from api.result_form import ResultForm
 from api.routes.job_ref import JobRef
 from api.stored_file import IfNoneMatch, IfRange, Range, Wanted, file_answer
 from shared.access.caller import Caller
 from shared.database.engine import Database
-from shared.jobs.envelope import Enveloped, enveloped_result
-from shared.jobs.errors import NotInOnePiece
-from shared.jobs.job import ErrorsFormat, FileFormat
+from shared.jobs.job import ErrorsFormat
 from shared.jobs.log import read_log
-from shared.jobs.partial import PartialResult, partial_result
 from shared.jobs.service import JobService
 from shared.storage.store import Storage
-
-_MEDIA_TYPES = {
-    FileFormat.PARQUET: "application/vnd.apache.parquet",
-    FileFormat.CSV: "text/csv; charset=utf-8; header=present",
-    FileFormat.JSONL: "application/jsonl",
-}
 
 
 @get("/{job:str}/result", status_code=200, responses=answers(401, 404, 406, 409, 410))
@@ -37,15 +26,16 @@ async def get_result(
     *,
     job: JobRef,
     caller: NamedDependency[Caller],
-    jobs: NamedDependency[JobService],
-    database: NamedDependency[Database],
-    storage: NamedDependency[Storage],
+    results: NamedDependency[ResultAnswers],
     partial: Annotated[
         bool, QueryParameter(description="Take what there is, whether it is all or not.")
     ] = False,
     kind: Annotated[
         Literal["json"] | None, QueryParameter(name="format", description="In place of the header `Accept`.")
     ] = None,
+    redirect: Annotated[
+        bool, QueryParameter(description="Be sent on to the bucket, where results lie in one.")
+    ] = False,
     accept: Annotated[str | None, HeaderParameter(name="Accept")] = None,
     byte_range: Range = None,
     if_range: IfRange = None,
@@ -59,42 +49,15 @@ async def get_result(
     With `partial=true` the rows that are finished, in the order of the input up to the first that is not: of
     a job that runs (CSV and JSON Lines), and of one that has failed, expired or been cancelled (Parquet too).
     `X-Result-Rows` says how many there are, `X-Result-Complete` whether that is all of them.
+
+    With `redirect=true` 307 to a signed link into the bucket, which works for some minutes and without
+    credentials; where results lie in a folder they are sent as ever.
     """
     wanted = Wanted(byte_range=byte_range, if_range=if_range, if_none_match=if_none_match)
     if partial and kind is None:
-        return await _partial_answer(database, caller.tenant_id, job, wanted=wanted, storage=storage)
-    result = await jobs.result(caller.tenant_id, job)
-    media_type = _MEDIA_TYPES[result.format]
-    if kind == "json" or prefers_json(accept, media_type):
-        file_will_do = kind is None and likes(accept, media_type) > 0
-        enveloped = await _enveloped(database, caller.tenant_id, job, file_will_do=file_will_do)
-        if enveloped is not None:
-            return await envelope_answer(enveloped, storage, if_none_match=if_none_match)
-    return file_answer(result, wanted, storage=storage, media_type=media_type)
-
-
-async def _partial_answer(
-    database: Database, tenant_id: UUID, job: str, *, wanted: Wanted, storage: Storage
-) -> Response[None] | Stream:
-    async def look() -> PartialResult:
-        async with database.transaction() as session:
-            return await partial_result(session, tenant_id, job)
-
-    found = await look()
-    media_type = _MEDIA_TYPES[found.format]
-    return partial_answer(found, wanted, storage=storage, media_type=media_type, look_again=look)
-
-
-async def _enveloped(
-    database: Database, tenant_id: UUID, job: str, *, file_will_do: bool
-) -> Enveloped | None:
-    try:
-        async with database.transaction() as session:
-            return await enveloped_result(session, tenant_id, job)
-    except NotInOnePiece:
-        if file_will_do:
-            return None
-        raise
+        return await results.partial(caller.tenant_id, job, wanted)
+    form = ResultForm(must_be_json=kind == "json", accept=accept, redirect=redirect)
+    return await results.whole(caller.tenant_id, job, wanted, form=form)
 
 
 @get("/{job:str}/errors", status_code=200, responses=answers(401, 404, 409, 410, 422))

@@ -4,6 +4,7 @@ from litestar import Router
 from litestar.di import NamedDependency, Provide
 
 from api.job_doors import JobDoors
+from api.result_answers import ResultAnswers
 from api.routes.job_files import get_errors, get_log, get_result
 from api.routes.job_later_life import delete_job, retry_job
 from api.routes.job_submission import put_job, submit_job
@@ -28,6 +29,16 @@ def _provide_jobs(
     job_news: NamedDependency[JobNews],
 ) -> JobService:
     return JobService(settings, database, messenger=messenger, news=job_news)
+
+
+def _provide_results(
+    settings: NamedDependency[Settings],
+    database: NamedDependency[Database],
+    storage: NamedDependency[Storage],
+    *,
+    jobs: NamedDependency[JobService],
+) -> ResultAnswers:
+    return ResultAnswers(settings, database, storage=storage, jobs=jobs)
 
 
 def _provide_later_life(
@@ -93,6 +104,7 @@ jobs_routes = Router(
     ],
     dependencies={
         "jobs": Provide(_provide_jobs, sync_to_thread=False),
+        "results": Provide(_provide_results, sync_to_thread=False),
         "later_life": Provide(_provide_later_life, sync_to_thread=False),
         **SUBMITTING,
     },

@@ -33,6 +33,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         file_name: of the one of several files that the input is; None: the job has one file.
         carried: of a job of several files the columns that all of them carry into the output, a schema of
             Arrow as it is serialised; None: not planned yet.
+        model_name: by which files of the job are called.
         refuse_extra: columns that neither the model takes nor `output_columns` names are refused.
     """
 
@@ -54,6 +55,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     remote: RemoteInput | None = None
     file_name: str | None = None
     carried: bytes | None = None
+    model_name: str = "model"
 
     @property
     def rows_key(self) -> str:
@@ -105,6 +107,7 @@ async def _of_several(session: AsyncSession, order: Order, index: int | None) ->
 def _order(job: JobRow, version: VersionRow, settings: ModelSettings) -> Order:
     return Order(
         job_id=job.id,
+        model_name=job.model_name,
         input_key=job.input_key or "",
         input_format=_format(job.input_format) or FileFormat.CSV,
         output_format=_format(job.output_format) or FileFormat.CSV,

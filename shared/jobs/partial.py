@@ -85,7 +85,7 @@ async def _of_parts(session: AsyncSession, job: JobRow) -> PartialResult:
         input_rows=leading.rows.done + leading.rows.failed,
         complete=False,
         format=FileFormat(job.output_format),
-        file_name=result_name(job),
+        file_name=result_name(job.model_name, job.id, job.output_format),
     )
 
 

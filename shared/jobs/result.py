@@ -1,10 +1,19 @@
 """The output of a job, and why there is none."""
 
+from typing import Final
+from uuid import UUID
+
 import msgspec
 
 from shared.jobs.errors import NoResult, ResultExpired, ResultNotReady
 from shared.jobs.job import ENDED, FileFormat, JobStatus
 from shared.jobs.tables import JobRow
+
+MEDIA_TYPES: Final = {
+    FileFormat.PARQUET: "application/vnd.apache.parquet",
+    FileFormat.CSV: "text/csv; charset=utf-8; header=present",
+    FileFormat.JSONL: "application/jsonl",
+}
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,13 +68,13 @@ def stored_result(job: JobRow) -> Result:
         size_bytes=job.result_size_bytes,
         digest=job.result_digest,
         format=FileFormat(job.output_format),
-        file_name=result_name(job),
+        file_name=result_name(job.model_name, job.id, job.output_format),
     )
 
 
-def result_name(job: JobRow) -> str:
+def result_name(model_name: str, job_id: UUID, format_: str | None) -> str:
     """To keep the output under."""
-    return f"{job.model_name}-{job.id}.{job.output_format}"
+    return f"{model_name}-{job_id}.{format_}"
 
 
 def why_no_result(job: JobRow) -> str:

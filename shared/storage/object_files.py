@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -98,8 +99,10 @@ class _DigestBeside:
 class ObjectWriter(io.RawIOBase):
     """Writes an object in order; nothing of it is seen before `close`."""
 
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        self._sink = obstore.open_writer(store, key, buffer_size=PART_BYTES, max_concurrency=2)
+    def __init__(self, store: ObjectStore, key: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self._sink = obstore.open_writer(
+            store, key, attributes=dict(headers or {}) or None, buffer_size=PART_BYTES, max_concurrency=2
+        )
         self._digest = _DigestBeside()
         self._size = 0
 

@@ -29,9 +29,9 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -40,7 +40,7 @@ import obstore
 from obstore.exceptions import BaseError
 
 from shared.errors import TooLarge
-from shared.storage.bucket import open_store
+from shared.storage.bucket import open_bucket, open_store
 from shared.storage.errors import ObjectMissing, in_our_words
 from shared.storage.object_files import PART_BYTES, PIECE_BYTES, ObjectReader, ObjectWriter, Written
 
@@ -58,9 +58,15 @@ class Listed(msgspec.Struct, frozen=True):
 class Storage:
     """Objects under keys. An object appears whole or not at all."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, public_endpoint: str = "") -> None:
+        """Open it.
+
+        Args:
+            public_endpoint: where those who are given links reach the bucket; empty: where we do.
+        """
         self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
         self._store = open_store(url)
+        self._public = open_bucket(url, endpoint=public_endpoint) if self._folder is None else None
 
     async def write(self, key: str, content: AsyncIterator[bytes], *, max_bytes: int) -> Written:
         """Store a stream under `key` while hashing it.
@@ -163,9 +169,20 @@ class Storage:
                 return io.FileIO(self._folder / key)
             return ObjectReader(self._store, key)
 
-    def writer(self, key: str) -> ObjectWriter:
-        """A file that becomes the object when it is closed, for code that blocks."""
-        return ObjectWriter(self._store, key)
+    def writer(self, key: str, *, headers: Mapping[str, str] | None = None) -> ObjectWriter:
+        """A file that becomes the object when it is closed, for code that blocks.
+
+        Args:
+            headers: of HTTP, with which a bucket answers those who come by a link.
+        """
+        return ObjectWriter(self._store, key, headers=None if self._folder is not None else headers)
+
+    async def link(self, key: str, *, lasts_s: float) -> str | None:
+        """A URL with which anybody can read the object for a while; None of a folder, which has none."""
+        if self._public is None:
+            return None
+        with in_our_words(key):
+            return await obstore.sign_async(self._public, "GET", key, timedelta(seconds=lasts_s))
 
 
 class _Counted(AsyncIterator[bytes]):

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Iterator
 
+import httpx
 import numpy as np
 import pandas as pd
 import psutil
@@ -108,6 +109,21 @@ def test_a_csv_job_is_read_from_the_bucket_and_its_result_sent_by_ranges(client:
     assert whole.text.splitlines()[1:] == ["1,2,3,6", "4,5,6,15"]
     assert (part.status_code, part.content) == (206, whole.content[:4])
     assert (end.status_code, end.content) == (206, whole.content[-4:])
+
+
+def test_a_result_is_fetched_by_a_link_into_the_bucket(client: Client):
+    job_id = submitted(client, b"a,b,c\n1,2,3\n")
+    whole = ended(client, job_id)
+
+    sent_on = client.get(f"/jobs/{job_id}/result", params={"redirect": True})
+    link = sent_on.headers["Location"]
+    by_link, by_another = httpx.get(link), httpx.get(link.replace("X-Amz-Expires=300", "X-Amz-Expires=3000"))
+
+    assert sent_on.status_code == 307
+    assert (by_link.status_code, by_link.content) == (200, whole.content)
+    assert by_link.headers["Content-Type"] == whole.headers["Content-Type"]
+    assert by_link.headers["Content-Disposition"] == whole.headers["Content-Disposition"]
+    assert by_another.status_code == 403
 
 
 def test_a_job_outlives_a_store_that_is_silent_for_a_while(

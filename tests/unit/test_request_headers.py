@@ -5,7 +5,7 @@ import pytest
 from api.attachment import attachment_headers
 from api.prefer import preferred_wait_s, prefers_later
 from api.repr_digest import repr_digest, verify_digest
-from api.result_form import prefers_json
+from api.result_form import ResultForm
 from shared.catalog.errors import DigestMismatch
 from shared.errors import MalformedRequest
 
@@ -115,4 +115,5 @@ LINES = "application/jsonl"
     ],
 )
 def test_json_is_sent_to_those_who_like_it_better_than_lines(accept, json):
-    assert prefers_json(accept, LINES) is json
+    form = ResultForm(must_be_json=False, accept=accept, redirect=False)
+    assert form.prefers_json(LINES) is json

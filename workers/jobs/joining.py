@@ -5,9 +5,11 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from shared.attachment import content_disposition
 from shared.jobs.claims import StepClaim
 from shared.jobs.job import ErrorsFormat, OnError, errors_key, result_key
 from shared.jobs.outcomes import ErrorsPart
+from shared.jobs.result import MEDIA_TYPES, result_name
 from shared.storage.object_files import Written
 from workers.jobs.context import JobContext
 from workers.jobs.errors_file import Place, join_errors
@@ -36,7 +38,13 @@ def join_parts(
     """Write the result, whole or as far as there are parts, and the errors of a job that skips rows."""
     storage, order = context.storage, claim.order
     key = result_key(claim.job_id, fence=claim.fence)
-    with context.open(order.rows_key, sign) as file, storage.writer(key) as sink:
+    headers = {
+        "Content-Disposition": content_disposition(
+            result_name(order.model_name, order.job_id, order.output_format)
+        ),
+        "Content-Type": MEDIA_TYPES[order.output_format],
+    }
+    with context.open(order.rows_key, sign) as file, storage.writer(key, headers=headers) as sink:
         output = open_input(file, order).output()
         output.join(context.open_each(parts.keys, sign), cast(BinaryIO, sink), partial=partial)
     skips = order.on_error is OnError.SKIP
