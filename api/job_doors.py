@@ -17,7 +17,8 @@ from shared.jobs.inputs import Input, JobInputs
 from shared.jobs.job import input_key
 from shared.jobs.json_request import placed_in_body, read_request
 from shared.jobs.options import JobForm
-from shared.jobs.submission import InputFile, JobSubmissions
+from shared.jobs.source import InputFile
+from shared.jobs.submission import JobSubmissions
 from shared.jobs.submission_mark import Mark, Name, submission_digest
 from shared.jobs.view import JobView
 from shared.settings import Settings

@@ -21,7 +21,7 @@ from shared.jobs.files import is_beside_rows
 from shared.jobs.inputs import Input
 from shared.jobs.job import input_key
 from shared.jobs.options import JobForm
-from shared.jobs.submission import InputFile
+from shared.jobs.source import InputFile
 from shared.settings import Settings
 from shared.storage.store import Storage
 

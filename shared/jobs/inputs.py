@@ -19,7 +19,7 @@ from shared.jobs.input_address import InputAddress
 from shared.jobs.job import FileFormat, input_key
 from shared.jobs.options import JobForm
 from shared.jobs.row_lines import json_lines, rows_digest
-from shared.jobs.submission import InputFile, Source
+from shared.jobs.source import InputFile, Source
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.uploads.service import Uploads
@@ -79,6 +79,15 @@ class JobInputs:
     def __init__(self, settings: Settings, database: Database, *, storage: Storage, uploads: Uploads) -> None:
         self._settings, self._database = settings, database
         self._storage, self._uploads = storage, uploads
+
+    def check_options(self, form: JobForm, given: Input) -> None:
+        """Refuse options that do not go with the input.
+
+        Raises:
+            InvalidOption: there are some.
+        """
+        if given.rows is not None:
+            _refuse_file_options(form)
 
     async def store(self, tenant_id: UUID, job_id: UUID, form: JobForm, given: Input) -> StoredInput:
         """Put the file where the job's input belongs. Who asks for it removes it, should there be no job.
