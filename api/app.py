@@ -25,6 +25,7 @@ from api.routes.health import health_routes
 from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
 from api.routes.predict_later import predict_later_routes
+from api.routes.schedules import schedules_routes
 from api.routes.uploads import uploads_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
@@ -46,6 +47,7 @@ RESOURCES = (
     "predictor",
     "promotions",
     "readiness",
+    "schedules",
     "storage",
     "uploads",
 )
@@ -69,6 +71,7 @@ def create_app(settings: Settings) -> Litestar:
                     analytics_routes,
                     jobs_routes,
                     predict_later_routes,
+                    schedules_routes,
                     uploads_routes,
                     webhooks_routes,
                 ],

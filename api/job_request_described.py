@@ -13,7 +13,12 @@ _EXAMPLE = {
 
 
 def json_submission() -> OpenAPIMediaType:
-    """The body; its fields are those of `shared.jobs.json_request.JobRequest`."""
+    """The body."""
+    return OpenAPIMediaType(schema=submission_schema())
+
+
+def submission_schema() -> Schema:
+    """What it holds; its fields are those of `shared.jobs.json_request.JobRequest`."""
     properties: dict[str, Schema] = {
         "model": text("Id or name of the model.", example="iris_classifier"),
         "input": _input(),
@@ -36,7 +41,7 @@ def json_submission() -> OpenAPIMediaType:
     }
     schema = _object(properties, "As the form, with structure where the form has text.")
     schema.required, schema.examples = ["model", "input"], [_EXAMPLE]
-    return OpenAPIMediaType(schema=schema)
+    return schema
 
 
 def _input() -> Schema:

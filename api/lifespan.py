@@ -28,6 +28,8 @@ from shared.messaging.redis import connect_redis
 from shared.metrics.exchange import Exchange
 from shared.metrics.publisher import MetricsPublisher
 from shared.predictions.placement import Heartbeats
+from shared.schedules.scheduled_jobs import open_scheduled_jobs
+from shared.schedules.service import Schedules
 from shared.settings import Settings
 from shared.storage.checking import tell_of_storage
 from shared.storage.store import Storage
@@ -96,6 +98,10 @@ def _open_jobs(state: State, settings: Settings, closing: AsyncExitStack) -> Non
     closing.callback(state.uploads.close)
     state.job_news = JobNews(state.redis)
     closing.push_async_callback(state.job_news.close)
+    scheduled = open_scheduled_jobs(
+        settings, state.database, storage=state.storage, uploads=state.uploads, messenger=state.messenger
+    )
+    state.schedules = Schedules(settings, state.database, scheduled)
     state.event_streams = EventStreams(settings.max_event_streams)
     state.job_news.start()
 

@@ -82,6 +82,9 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="Models", description="Upload models, and decide which version serves."),
             Tag(name="Predictions", description="Answers while the client waits."),
             Tag(name="Jobs", description="Files of rows, predicted in the background."),
+            Tag(
+                name="Schedules", description="Jobs that are submitted by the clock, again and again or once."
+            ),
             Tag(name="Uploads", description="Large files for jobs, sent in as many requests as it takes."),
             Tag(name="Webhooks", description="Told when a job has ended."),
             Tag(name="Health", description="For load balancers and supervisors."),

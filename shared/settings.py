@@ -124,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_rows_max_bytes: Count = 16 * MIB  # of a submission in JSON, with the rows in it
     max_uploads: Count = 16  # of one tenant: files for jobs that arrive in several requests, or wait for use
     upload_ttl_s: Seconds = 24 * 3600.0  # then one that makes no progress, or is not used, is removed
+    max_schedules: Count = 100  # of one tenant
     job_threads: Count = 2  # chunks that one batch worker runs side by side, one model host each
     chunk_bytes: Count = 64 * MIB
     chunk_batch_rows: Count = 16_384  # rows that one call of a model takes in a job

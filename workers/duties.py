@@ -17,9 +17,12 @@ from shared.jobs.news import JobNews
 from shared.jobs.retention import end_retention
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
+from shared.schedules.due import DueSchedules
+from shared.schedules.scheduled_jobs import open_scheduled_jobs
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.uploads.expiry import remove_old_uploads
+from shared.uploads.service import Uploads
 from shared.webhooks.service import due_deliveries
 from workers.orphans import OrphanSweep
 
@@ -46,6 +49,14 @@ class _Duties:
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
         self._redis, self._messenger, self._news = redis, messenger, JobNews(redis)
+        jobs = open_scheduled_jobs(
+            settings,
+            database,
+            storage=storage,
+            uploads=Uploads(settings, database, storage),
+            messenger=messenger,
+        )
+        self._schedules = DueSchedules(database, jobs)
         self._orphans = OrphanSweep(database, storage)
 
     def all(self) -> list[Duty]:
@@ -54,6 +65,7 @@ class _Duties:
             self.resend_lost_work,
             self.replace_lost_hints,
             self.expire_jobs,
+            self.submit_due_schedules,
             self.remove_old_jobs,
             self.send_due_deliveries,
             self.resend_lost_validations,
@@ -85,6 +97,10 @@ class _Duties:
         for job_id in expired:
             await self._news.announce(job_id)
         await send_hints(self._messenger, hints)
+
+    async def submit_due_schedules(self) -> None:
+        """Submit the jobs of schedules whose time has come."""
+        await self._schedules.submit_due()
 
     async def remove_old_jobs(self) -> None:
         """Have workers remove what was kept of jobs for long enough."""

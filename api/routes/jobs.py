@@ -21,6 +21,7 @@ from shared.jobs.job import JobStatus
 from shared.jobs.lookup import JobFilter
 from shared.jobs.service import JobService
 from shared.jobs.view import JobView
+from shared.schedules.service import Schedules
 from shared.settings import Settings
 
 Wait = Annotated[
@@ -34,13 +35,19 @@ async def list_jobs(
     *,
     caller: NamedDependency[Caller],
     jobs: NamedDependency[JobService],
+    schedules: NamedDependency[Schedules],
     status: Annotated[JobStatus | None, QueryParameter(description="Only jobs in this state.")] = None,
     model: Annotated[str | None, QueryParameter(description="Only jobs of this model: id or name.")] = None,
+    schedule: Annotated[
+        str | None, QueryParameter(description="Only jobs that this schedule has submitted: id or name.")
+    ] = None,
     limit: PageLimit = DEFAULT_LIMIT,
     cursor: PageCursor = None,
 ) -> Page[JobView]:
     """The caller's jobs, the newest first."""
-    wanted = JobFilter(status=status, model=model, before=from_cursor(cursor, UUID))
+    schedule_id = None if schedule is None else await schedules.id_of(caller.tenant_id, schedule)
+    before = from_cursor(cursor, UUID)
+    wanted = JobFilter(status=status, model=model, schedule_id=schedule_id, before=before)
     found = await jobs.list_newest(caller.tenant_id, wanted, limit=limit + 1)
     return to_page(found, limit, item=lambda view: view, cursor=lambda view: view.id)
 

@@ -22,11 +22,13 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: id or name.
+        schedule_id: of the one that submitted them.
         before: only jobs submitted before the one with this id.
     """
 
     status: JobStatus | None = None
     model: str | None = None
+    schedule_id: UUID | None = None
     before: UUID | None = None
 
 
@@ -59,6 +61,8 @@ async def list_jobs(
         query = query.where(
             JobRow.model_name == wanted.model if model_id is None else JobRow.model_id == model_id
         )
+    if wanted.schedule_id is not None:
+        query = query.where(JobRow.schedule_id == wanted.schedule_id)
     if wanted.before is not None:
         query = query.where(JobRow.id < wanted.before)
     return (await session.scalars(query.order_by(JobRow.id.desc()).limit(limit))).all()

@@ -33,6 +33,7 @@ class JobRow(Identified, Base):
             )
             for name in ("client_id", "idempotency_key")
         ),
+        Index("ix_jobs_schedule_id", "schedule_id", "id", postgresql_where=text("schedule_id IS NOT NULL")),
         Index("ix_jobs_ended", "ended_at"),
         Index(
             "ix_jobs_kept",
@@ -52,6 +53,7 @@ class JobRow(Identified, Base):
     client_id: Mapped[UUID | None]  # the id that its owner chose for it
     idempotency_key: Mapped[str | None]
     submission_digest: Mapped[str | None]  # of what was asked for; None: sent with neither of the two
+    schedule_id: Mapped[UUID | None]  # that it was submitted by; kept when that is deleted
     model_name: Mapped[str]  # kept when the model is deleted
     version_number: Mapped[int]
 

@@ -66,10 +66,14 @@ class JobUrls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job and how far it is. Each state it was in has its time. Client id: the one its owner chose."""
+    """A job and how far it is. Each state it was in has its time. Client id: the one its owner chose.
+
+    Schedule id: of the schedule that submitted it.
+    """
 
     id: UUID
     client_id: UUID | None
+    schedule_id: UUID | None
     status: JobStatus
     model: str
     version: int
@@ -121,6 +125,7 @@ def job_view(job: JobRow, progress: Progress, *, public_url: str) -> JobView:
         estimated_end_at=estimated_end_at(job, progress),
         id=job.id,
         client_id=job.client_id,
+        schedule_id=job.schedule_id,
         status=JobStatus(job.status),
         model=job.model_name,
         version=job.version_number,

@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pandas as pd
@@ -186,6 +188,37 @@ def test_a_file_that_lies_elsewhere_is_predicted_as_the_page_says(reader, free_p
 
     shown = json.loads(reader.types(ask, TOKEN=token, JOB=job))
     assert (shown["rows"]["done"], shown["input"]["format"]) == (2, "csv")
+
+
+def test_a_job_is_scheduled_as_the_page_says(reader, free_port):
+    token = login(reader, "nightly@example.com")
+    upload_iris(reader, token)
+    for day in (0, 1):  # the night may pass meanwhile
+        date = datetime.now(ZoneInfo("Europe/Berlin")).date() + timedelta(days=day)
+        (reader.folder / f"flowers-{date}.csv").write_text(FLOWERS)
+    make, run, look, jobs, pause, delete = blocks("docs/how-to/run-a-job-every-night.md", "bash")
+    _, ask = blocks("docs/how-to/predict-a-file-elsewhere.md", "bash")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", str(free_port), "--bind", "127.0.0.1"],
+        cwd=reader.folder,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        made = json.loads(reader.types(make.replace(":9000", f":{free_port}"), TOKEN=token))
+        job = job_of(reader, token, run, ask)
+    finally:
+        server.kill()
+        server.communicate()
+
+    seen = json.loads(reader.types(look, TOKEN=token))
+    listed = json.loads(reader.types(jobs, TOKEN=token))["items"]
+    paused = json.loads(reader.types(pause, TOKEN=token))
+    assert seen == made | {key: seen[key] for key in ("last_job", "last_run_at")}
+    assert seen["last_job"] == {"id": job, "status": "succeeded"}
+    assert [(found["id"], found["schedule_id"]) for found in listed] == [(job, made["id"])]
+    assert (paused["enabled"], paused["next_run_at"]) == (False, None)
+    assert reader.types(delete, TOKEN=token) == ""
+    assert json.loads(reader.types(look, TOKEN=token))["code"] == "schedule_not_found"
 
 
 def test_a_job_is_submitted_more_than_once_as_the_page_says(reader):
