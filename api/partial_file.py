@@ -34,6 +34,7 @@ def partial_answer(
         **attachment_headers(file.file_name, size_bytes=file.size_bytes, digest=file.digest),
         "ETag": tag,
         "Accept-Ranges": "bytes",
+        "Content-Type": media_type,
         "Cache-Control": "no-cache",
         "X-Result-Rows": str(file.rows),
         "X-Result-Input-Rows": str(file.input_rows),

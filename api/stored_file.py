@@ -56,6 +56,7 @@ def file_answer(
         **attachment_headers(file.file_name, size_bytes=file.size_bytes, digest=file.digest),
         "ETag": tag,
         "Accept-Ranges": "bytes",
+        "Content-Type": media_type,  # exactly: the framework adds a charset to every text
     }
     is_same = wanted.if_range in (None, tag)
     part = requested_range(wanted.byte_range, file.size_bytes) if is_same else None

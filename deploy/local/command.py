@@ -2,15 +2,14 @@
 
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-ROOT = Path(__file__).resolve().parents[2]  # the checkout
+from shared.leash import leashed
 
-_LEASH = Path(__file__).with_name("leash.py")
+ROOT = Path(__file__).resolve().parents[2]  # the checkout
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,10 +26,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     def on_leash(self) -> list[str]:
         """Arguments that start it so that it is stopped when this process ends, however that happens."""
-        starter = str(os.getpid())
-        account = self.account or "-"
-        leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(self.stop_signal)), starter, account]
-        return [*leash, *self.argv]
+        return leashed(self.argv, signal=self.stop_signal, account=self.account)
 
 
 def basic_environment() -> dict[str, str]:

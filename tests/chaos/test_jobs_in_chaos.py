@@ -29,7 +29,7 @@ from standardwebhooks import Webhook
 from shared.access.caller import Caller
 from shared.database.engine import Database
 from shared.jobs.errors import JobEnded
-from shared.jobs.job import ErrorsFormat, JobStatus
+from shared.jobs.job import ErrorsFormat, JobStatus, errors_part_key
 from shared.jobs.view import JobView
 from shared.messaging.redis import connect_redis
 from shared.settings import Settings
@@ -252,13 +252,20 @@ async def hurry(database: Database) -> None:
 
 
 async def check_nothing_is_left(jobs: Jobs, batch: Batch) -> None:
-    """Of every job storage holds its input, its result and its errors: no part of a claim that was lost."""
+    """Of every job storage holds what its rows name: no part of a claim that was lost.
+
+    One that has not succeeded keeps what was finished, for a retry to go on from.
+    """
     for job_id in batch.ids.values():
         async with asyncio.timeout(60):
             while (row := await jobs.row(job_id)).swept_at is None:
                 await asyncio.sleep(0.1)
         errors = {file["key"] for file in (row.errors_files or {}).values()}
-        assert jobs.stored(job_id) <= {row.input_key, row.result_key, *errors}
+        named = {row.input_key, row.result_key, *errors}
+        if row.status != JobStatus.SUCCEEDED:
+            parts = [chunk.part_key for chunk in await jobs.chunks(job_id) if chunk.part_key]
+            named |= {row.text_key, (row.head or {}).get("key"), *parts, *map(errors_part_key, parts)}
+        assert jobs.stored(job_id) <= named
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:

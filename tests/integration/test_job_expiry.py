@@ -18,6 +18,7 @@ from shared.jobs.job import JobStatus
 from shared.jobs.tables import JobRow
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
+from shared.storage.store import Storage
 from shared.webhooks.tables import DeliveryRow
 from tests.fixtures import endless
 from tests.fixtures.jobs import BatchWorkers, Jobs, ServeModel
@@ -53,9 +54,17 @@ def clock(database: Database) -> Clock:
 
 @pytest.mark.usefixtures("plane")
 async def test_a_job_that_nobody_takes_expires_by_the_duty_and_its_owner_is_told(
-    jobs: Jobs, settings: Settings, database: Database, redis: Redis, messenger: Messenger, clock: Clock
+    jobs: Jobs,
+    clock: Clock,
+    *,
+    settings: Settings,
+    database: Database,
+    redis: Redis,
+    messenger: Messenger,
+    storage: Storage,
 ):
-    duties = {d.name: d for d in all_duties(settings, database=database, redis=redis, messenger=messenger)}
+    servers = {"database": database, "redis": redis, "messenger": messenger, "storage": storage}
+    duties = {duty.name: duty for duty in all_duties(settings, **servers)}
     late = await jobs.submitted(CSV, model="plane", expires_after="2h", callback_url="http://127.0.0.1:9/")
     in_time = await jobs.submitted(CSV, model="plane", expires_after="2h")
     endless_ = await jobs.submitted(CSV, model="plane")

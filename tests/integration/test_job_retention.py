@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 import pytest
 from httpx import AsyncClient
-from redis.asyncio import Redis
 from sqlalchemy import func, select, update
 
 from shared.access.caller import Caller
@@ -19,13 +18,11 @@ from shared.jobs.job import ErrorsFormat, JobStatus, input_key
 from shared.jobs.later_life import LaterLife
 from shared.jobs.lookup import JobFilter
 from shared.jobs.lost_work import lost_work
-from shared.jobs.news import JobNews
 from shared.jobs.partial import partial_result
 from shared.jobs.retention import end_retention
 from shared.jobs.service import JobService
 from shared.jobs.tables import ChunkRow, JobLogRow, JobRow
 from shared.messaging.actors import FINISH_JOB
-from shared.messaging.broker import Messenger
 from shared.settings import Settings
 from tests.fixtures.api import Account
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
@@ -39,11 +36,6 @@ CSV = b"a,b,c\n1,2,3\n4,5,6\n"
 @pytest.fixture
 async def plane(serve_model: ServeModel, regressor) -> None:
     await serve_model("plane", regressor)
-
-
-@pytest.fixture
-def later_life(settings: Settings, database: Database, *, messenger: Messenger, redis: Redis) -> LaterLife:
-    return LaterLife(settings, database, messenger=messenger, news=JobNews(redis))
 
 
 class Keeper:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from redis.asyncio import Redis
 from sqlalchemy import delete, func, select, update
 
 from shared.access.caller import Caller
@@ -18,10 +17,8 @@ from shared.jobs.errors import JobEnded, JobNotEnded, JobNotFound, VersionDelete
 from shared.jobs.job import JobStatus, RowCounts, input_key
 from shared.jobs.later_life import LaterLife
 from shared.jobs.left_over import find_left_over
-from shared.jobs.news import JobNews
 from shared.jobs.outcomes import record_part, record_plan
 from shared.jobs.tables import JobRow
-from shared.messaging.broker import Messenger
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.webhooks.tables import DeliveryRow
@@ -46,11 +43,6 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 async def plane(serve_model: ServeModel, regressor) -> VersionRow:
     return await serve_model("plane", regressor)
-
-
-@pytest.fixture
-def later_life(settings: Settings, database: Database, *, messenger: Messenger, redis: Redis) -> LaterLife:
-    return LaterLife(settings, database, messenger=messenger, news=JobNews(redis))
 
 
 class Retries:

@@ -8,20 +8,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from redis.asyncio import Redis
 from sqlalchemy import func, select
 
 from shared.access.caller import Caller
 from shared.database.engine import Database
 from shared.jobs.job import ErrorsFormat, JobStatus
 from shared.jobs.later_life import LaterLife
-from shared.jobs.news import JobNews
 from shared.jobs.orphans import orphans_of_jobs
 from shared.jobs.partial import partial_result
 from shared.jobs.tables import JobFileRow
 from shared.jobs.view import Rows
-from shared.messaging.broker import Messenger
-from shared.settings import Settings
 from shared.storage.store import Storage
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
 from tests.fixtures.touchy import RAISES, saved
@@ -40,11 +36,6 @@ LEFT = [0, 1, 2, 3, 10, 11, 13]  # of the first two files
 @pytest.fixture(autouse=True)
 async def _touchy(serve_model: ServeModel, tmp_path) -> None:
     await serve_model("touchy", saved(tmp_path / "touchy.pkl"))
-
-
-@pytest.fixture
-def later_life(settings: Settings, database: Database, *, messenger: Messenger, redis: Redis) -> LaterLife:
-    return LaterLife(settings, database, messenger=messenger, news=JobNews(redis))
 
 
 def files(format_: str) -> dict[str, bytes]:

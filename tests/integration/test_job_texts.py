@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shared.access.caller import Caller
 from shared.jobs.job import JobStatus
+from shared.jobs.later_life import LaterLife
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
 from workers.jobs.context import JobContext
 from workers.jobs.plan import plan_job
@@ -121,12 +123,19 @@ async def test_a_bomb_is_refused_before_it_fills_the_storage(
     assert jobs.stored(job_id) == {f"jobs/{job_id}/input"}
 
 
-async def test_a_cancelled_job_leaves_no_text(jobs: Jobs, run_job: RunJob, job_context: JobContext):
+async def test_a_cancelled_job_keeps_its_text_until_a_retry_has_succeeded(
+    jobs: Jobs, run_job: RunJob, job_context: JobContext, later_life: LaterLife, caller: Caller
+):
     job_id = await jobs.submitted(gzip.compress(csv_text().encode()), model="iris")
     await plan_job(job_context, job_id)
-    assert len(jobs.stored(job_id)) == 2
+    planned = jobs.stored(job_id)
+    assert f"jobs/{job_id}/text.1" in planned
 
     await jobs.cancel(job_id)
     await run_job(job_id)
+    kept = jobs.stored(job_id)
+    await later_life.retry(caller.tenant_id, str(job_id))
+    await run_job(job_id)
 
-    assert jobs.stored(job_id) == {f"jobs/{job_id}/input"}
+    assert kept == planned
+    assert jobs.stored(job_id) == {f"jobs/{job_id}/input", (await jobs.row(job_id)).result_key}

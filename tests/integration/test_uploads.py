@@ -24,7 +24,7 @@ from shared.uploads.expiry import remove_old_uploads
 from shared.uploads.incoming import Incoming
 from shared.uploads.service import Uploads
 from shared.uploads.tables import UploadRow
-from tests.fixtures.api import Account, living
+from tests.fixtures.api import Account, Judge, living
 from tests.fixtures.jobs import store
 
 PATH = "/api/v1/uploads"
@@ -332,9 +332,9 @@ async def test_pieces_are_stored_as_they_come_and_short_ones_are_filled_up(
 
 
 async def test_a_store_that_is_no_folder_does_the_same(
-    settings: Settings, database: Database, account: Account
+    bucket_url: str, settings: Settings, database: Database, account: Account
 ):
-    bucket = Storage("memory:///")
+    bucket = Storage(bucket_url)
     uploads = Uploads(settings, database, bucket, piece_bytes=1000)
     row = await uploads.create(account.tenant_id, file_name="", size_bytes=5600, digest=None)
 
@@ -366,10 +366,17 @@ async def test_a_sender_who_falls_silent_is_not_waited_for(monkeypatch: pytest.M
 
 
 async def test_anothers_upload_is_not_there(
-    sender: Sender, client: AsyncClient, stranger: Account, settings: Settings
+    sender: Sender, client: AsyncClient, stranger: Account, *, settings: Settings, judge: Judge
 ):
     upload = await sender.whole()
     other = Sender(client, stranger)
+    iris = await client.post(
+        "/api/v1/models/upload",
+        files={"file": b"a model"},
+        data={"name": "iris"},
+        headers={**stranger.headers, "Prefer": "wait=0"},
+    )
+    await judge(iris.json()["version"]["id"])
 
     answers = [
         await other.look(upload),
@@ -386,7 +393,7 @@ async def test_anothers_upload_is_not_there(
 
     assert [answer.status_code for answer in answers] == [404] * 6
     assert {answer.json()["code"] for answer in answers if answer.content} == {"upload_not_found"}
-    assert len(stored(settings)) == 1
+    assert len([file for file in stored(settings) if "uploads" in file.parts]) == 1
     assert (await client.get(PATH, headers=stranger.headers)).json()["items"] == []
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shared.errors import OperatorError, TransientError
+from shared.leash import leashed
 
 # What an operator may set to say where packages come from; PIP_ names stand in where uv's own are not set.
 _PASSED_ON = re.compile(
@@ -105,7 +106,10 @@ class Uv:
         self._home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(  # noqa: S603  its words were checked where they came from
-                [executable(), *arguments, "--quiet", "--no-progress", "--color", "never"],
+                leashed(
+                    [executable(), *arguments, "--quiet", "--no-progress", "--color", "never"],
+                    signal=signal.SIGKILL,  # or it would go on to fill a folder that others remove
+                ),
                 env=self.variables,
                 cwd=self._home,
                 stdin=subprocess.DEVNULL,

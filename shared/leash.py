@@ -13,8 +13,19 @@ import ctypes
 import os
 import pwd
 import sys
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+
+
+def leashed(program: Sequence[str], *, signal: int, account: str = "") -> list[str]:
+    """Arguments that start `program`, its path first, so that it gets `signal` when this process ends.
+
+    Args:
+        account: the user to become; empty: none.
+    """
+    script = [sys.executable, "-I", "-S", __file__]
+    return [*script, str(int(signal)), str(os.getpid()), account or "-", *program]
 
 
 def become(account: str) -> None:
@@ -41,7 +52,7 @@ def main(signal: str, starter: str, account: str, *program: str) -> None:
     try:
         os.execv(program[0], program)  # noqa: S606  no shell is wanted
     except OSError as error:
-        print(f"cannot run {program[0]}: {error.strerror}", file=sys.stderr)
+        sys.stderr.write(f"cannot run {program[0]}: {error.strerror}\n")
         sys.exit(127)  # what a shell answers
 
 
