@@ -54,12 +54,16 @@ async def find_left_over(session: AsyncSession, job_id: UUID) -> LeftOver | None
         .where(JobRow.id == job_id, JobRow.ended_at.is_not(None), JobRow.swept_at.is_(None))
         .where(or_(JobRow.lease_until.is_(None), JobRow.lease_until <= func.now()), ~still_held.exists())
     )
-    if job is None or job.ended_at is None:
-        return None
-    chunks = (await session.scalars(select(ChunkRow).where(ChunkRow.job_id == job_id))).all()
-    files = await files_of(session, job_id)
+    return None if job is None else await left_over_of(session, job)
+
+
+async def left_over_of(session: AsyncSession, job: JobRow) -> LeftOver:
+    """What is known of the objects of a job that has ended."""
+    assert job.ended_at is not None  # noqa: S101  narrows the type
+    chunks = (await session.scalars(select(ChunkRow).where(ChunkRow.job_id == job.id))).all()
+    files = await files_of(session, job.id)
     return LeftOver(
-        job_id=job_id,
+        job_id=job.id,
         ended_at=job.ended_at,
         keep=_kept(job, files, chunks),
         deleted=job.deleted_at is not None,

@@ -13,8 +13,8 @@ from sqlalchemy import update
 from shared.clock import utc_now
 from shared.database.engine import Database
 from shared.ids import new_id
-from shared.jobs.job import JobStatus
-from shared.jobs.tables import JobRow
+from shared.jobs.job import ChunkStatus, JobStatus
+from shared.jobs.tables import ChunkRow, JobRow
 from shared.settings import Settings
 from shared.storage import store as storage_module
 from shared.storage.errors import ObjectMissing
@@ -104,25 +104,32 @@ async def test_what_a_version_names_stays(
     assert await missing(storage, f"artifacts/{version['id']}") == []
 
 
+@pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.FAILED])
 async def test_of_a_job_that_was_swept_only_what_it_keeps_stays(
-    sweep: OrphanSweep, storage: Storage, settings: Settings, submit: Submit, database: Database
+    sweep: OrphanSweep,
+    storage: Storage,
+    *,
+    settings: Settings,
+    submit: Submit,
+    database: Database,
+    status: JobStatus,
 ):
     ended, running = await submit(), await submit()
-    result = f"jobs/{ended}/result.2"
+    result, part = f"jobs/{ended}/result.2", f"jobs/{ended}/parts/0.2"
     late = [f"jobs/{ended}/parts/0.1", f"jobs/{ended}/result.1"]
     kept = [f"jobs/{ended}/input", result, f"jobs/{running}/input", f"jobs/{running}/parts/0.1"]
-    await put(storage, result, *late, kept[-1])
+    (late if status is JobStatus.SUCCEEDED else kept).append(part)  # which a retry would go on from
+    await put(storage, result, part, *late, f"jobs/{running}/parts/0.1")
     async with database.transaction() as session:
-        await session.execute(
-            update(JobRow)
-            .where(JobRow.id == ended)
-            .values(status=JobStatus.SUCCEEDED, ended_at=utc_now(), swept_at=utc_now(), result_key=result)
-        )
+        ending = {"status": status, "fence": 2, "ended_at": utc_now(), "swept_at": utc_now()}
+        await session.execute(update(JobRow).where(JobRow.id == ended).values(result_key=result, **ending))
+        done = {"status": ChunkStatus.DONE, "fence": 2, "part_key": part}
+        session.add(ChunkRow(job_id=ended, index=0, source={}, **done))
     grow_old(settings)
 
     await walk(sweep)
 
-    assert await missing(storage, *late, *kept) == late
+    assert set(await missing(storage, *late, *kept)) == set(late)
 
 
 async def test_a_round_does_one_page_and_a_walk_is_followed_by_a_rest(
