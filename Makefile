@@ -2,8 +2,8 @@
 
 PYTHON := .venv/bin/python
 COMPILE := .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
-# One worker a core keeps both busy; those that wait for a server make room for another.
-TEST_WORKERS ?= 3
+# Two workers a core: many tests wait for processes that start, which makes room for others.
+TEST_WORKERS ?= 4
 # In the order that tests/fixtures/order.py gives them, not by the number of tests in a group.
 IN_PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 

@@ -81,7 +81,7 @@ def refusal(decision: Decision) -> RateLimited:
     """The error that tells the caller of a request that was not let through."""
     limit = min(decision.standings, key=lambda standing: standing.remaining).limit
     return RateLimited(
-        f"more than {limit.burst} requests in {limit.window_s} s of the kind {limit.name!r}:"
+        f"more than {limit.burst} requests in {limit.window_s} s of the kind '{limit.name}':"
         f" come back in {decision.retry_after_s} s",
         retry_after_s=decision.retry_after_s,
         headers={name.decode(): value.decode() for name, value in limit_headers(decision)},

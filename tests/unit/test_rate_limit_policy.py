@@ -8,13 +8,13 @@ import pytest
 from api.rate_limit import limit_headers, refusal
 from shared.access.caller import Caller
 from shared.limits.decision import Decision, Standing
-from shared.limits.policy import Limit, limits_for
+from shared.limits.policy import Limit, RouteClass, limits_for
 from shared.settings import Settings
 
 SETTINGS = Settings(database_url="", redis_url="", storage_url="", secret_key="x" * 32)
 USER = Caller(user_id=UUID(int=1), tenant_id=UUID(int=2))
 KEY = Caller(user_id=UUID(int=1), tenant_id=UUID(int=2), key_id=UUID(int=3))
-LIMIT = Limit("read", "limit:read:somebody", 100, 600_000, 60)
+LIMIT = Limit(RouteClass.READ, "limit:read:somebody", 100, 600_000, 60)
 
 
 def keys(route_class, *, caller=None, client_ip="198.51.100.7", account="", **changes):

@@ -28,8 +28,15 @@ class ScratchBase:
 def _sweep(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdigit() and not _runs(int(pid)) and folder.lstat().st_uid == os.getuid():
+        if pid.isdigit() and not _runs(int(pid)) and _is_ours(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return folder.lstat().st_uid == os.getuid()
+    except FileNotFoundError:  # another process that starts now was faster
+        return False
 
 
 def _runs(pid: int) -> bool:
