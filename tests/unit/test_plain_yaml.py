@@ -51,6 +51,7 @@ def test_a_file_of_mlflow_is_read():
 
 @settings(max_examples=60, deadline=None)
 @given(documents)
+@example({":": "'\n", "::": None})
 @example({"long": "word " * 60, "lines": "a\n\n b\n", "quoted": "'\"\\" * 40})
 def test_what_a_program_writes_is_read_alike(document):
     written = yaml.safe_dump(document, default_flow_style=False, allow_unicode=True)

@@ -12,7 +12,7 @@ _KEY = re.compile(
     r"""('(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|[^\s'"\[\]{}&*!|>%@`#?-][^\n]*?|-[^\s][^\n]*?):(?:[ \n]|$)"""
 )
 _CLOSED = {
-    "'": re.compile(r"'(?:[^']|'')*'\s*", re.DOTALL),
+    "'": re.compile(r"'(?:[^']|'')*'(?!')\s*", re.DOTALL),  # two of them are one, and no end
     '"': re.compile(r'"(?:[^"\\]|\\.)*"\s*', re.DOTALL),
 }
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
