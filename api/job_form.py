@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -98,65 +98,63 @@ def _input_file(file: StoredFile, name: str) -> InputFile:
     return InputFile(key=file.key, name=name, size_bytes=file.size_bytes, digest=file.digest)
 
 
+_PARTS: Final = {
+    "file": binary(
+        "The rows: Parquet, Arrow, CSV with a header, or JSON Lines; text also gzipped. May be sent"
+        " again for a job of several files, all of one format."
+    ),
+    "url": text(
+        "Where they lie instead, `https://…` or `s3://bucket/key`: they are fetched from there.",
+        example="https://example.com/flowers.parquet",
+    ),
+    "upload_id": text("Or the id of a complete upload.", example="0198c1de-4a64-7c3a-9d3c-1f0e5a7c2b11"),
+    "model": text("Id or name of the model.", example="iris_classifier"),
+    "version": text("Number of the version; the one that serves if left out.", example="3"),
+    "format": text(
+        "What the file is, `parquet`, `arrow`, `csv` or `jsonl`; its first bytes say so if left out.",
+        example="jsonl",
+    ),
+    "encoding": text(
+        "Of text: `utf-8`, `utf-16`, `latin-1` or `cp1252`; that of its mark, or UTF-8, if left out.",
+        example="cp1252",
+    ),
+    "output_format": text(
+        "`parquet`, `csv` or `jsonl`; that of the file if left out, of Arrow `parquet`.",
+        example="parquet",
+    ),
+    "include": text(
+        "Input columns to carry into the output: `all` (the default), `none`, names with commas"
+        " between them, or a JSON list of names.",
+        example="id,name",
+    ),
+    "outputs": text(
+        "Outputs of the model to write beside its prediction: `all`, names with commas between"
+        " them, or a JSON list of names. None if left out.",
+        example="probabilities",
+    ),
+    "on_error": text(
+        "`fail` (the default): the first row that cannot be predicted ends the job. `skip`: such rows"
+        " are left out of the output, and told by `/errors`.",
+        example="skip",
+    ),
+    "priority": text(
+        "`high`, `normal` (the default) or `low`: whose chunks have their turn first.", example="low"
+    ),
+    "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
+    "events": text("What `callback_url` is told of beside the end: `job.progress`.", example="job.progress"),
+    "expires_after": text(
+        "How long the job may take, from `1s` to `30d`; then it ends as `expired`.", example="2h"
+    ),
+    "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
+}
+
+
 @dataclass
 class SubmissionForm(Operation):
     """A submission as a multipart form, or as JSON, for the OpenAPI document."""
 
     def __post_init__(self) -> None:
-        parts = {
-            "file": binary(
-                "The rows: Parquet, Arrow, CSV with a header, or JSON Lines; text also gzipped. May be sent"
-                " again for a job of several files, all of one format."
-            ),
-            "url": text(
-                "Where they lie instead, `https://…` or `s3://bucket/key`: they are fetched from there.",
-                example="https://example.com/flowers.parquet",
-            ),
-            "upload_id": text(
-                "Or the id of a complete upload.", example="0198c1de-4a64-7c3a-9d3c-1f0e5a7c2b11"
-            ),
-            "model": text("Id or name of the model.", example="iris_classifier"),
-            "version": text("Number of the version; the one that serves if left out.", example="3"),
-            "format": text(
-                "What the file is, `parquet`, `arrow`, `csv` or `jsonl`; its first bytes say so if left out.",
-                example="jsonl",
-            ),
-            "encoding": text(
-                "Of text: `utf-8`, `utf-16`, `latin-1` or `cp1252`; that of its mark, or UTF-8, if left out.",
-                example="cp1252",
-            ),
-            "output_format": text(
-                "`parquet`, `csv` or `jsonl`; that of the file if left out, of Arrow `parquet`.",
-                example="parquet",
-            ),
-            "include": text(
-                "Input columns to carry into the output: `all` (the default), `none`, names with commas"
-                " between them, or a JSON list of names.",
-                example="id,name",
-            ),
-            "outputs": text(
-                "Outputs of the model to write beside its prediction: `all`, names with commas between"
-                " them, or a JSON list of names. None if left out.",
-                example="probabilities",
-            ),
-            "on_error": text(
-                "`fail` (the default): the first row that cannot be predicted ends the job. `skip`: such rows"
-                " are left out of the output, and told by `/errors`.",
-                example="skip",
-            ),
-            "priority": text(
-                "`high`, `normal` (the default) or `low`: whose chunks have their turn first.", example="low"
-            ),
-            "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
-            "events": text(
-                "What `callback_url` is told of beside the end: `job.progress`.", example="job.progress"
-            ),
-            "expires_after": text(
-                "How long the job may take, from `1s` to `30d`; then it ends as `expired`.", example="2h"
-            ),
-            "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
-        }
-        self.request_body = form_body(parts, required=["model"])
+        self.request_body = form_body(_PARTS, required=["model"])
         self.request_body.content["application/json"] = json_submission()
 
 
