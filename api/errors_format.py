@@ -1,5 +1,6 @@
 """In which format the errors of a job are sent."""
 
+from api.accept import media_ranges
 from shared.jobs.job import ErrorsFormat
 
 ERRORS_MEDIA_TYPES = {
@@ -19,21 +20,6 @@ _ACCEPTED = {
 
 def errors_format_of(accept: str | None) -> ErrorsFormat:
     """The known format that an `Accept` header likes best; JSON lines where it names none."""
-    liked = [(-_quality(each), _name(each)) for each in (accept or "").split(",")]
+    liked = [(-quality, name) for name, quality in media_ranges(accept or "")]
     known = [(dislike, name) for dislike, name in liked if name in _ACCEPTED and dislike < 0]
     return _ACCEPTED[min(known, key=lambda each: each[0])[1]] if known else ErrorsFormat.JSONL
-
-
-def _name(media_range: str) -> str:
-    return media_range.partition(";")[0].strip().lower()
-
-
-def _quality(media_range: str) -> float:
-    for parameter in media_range.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0

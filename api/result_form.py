@@ -1,9 +1,10 @@
 """In which form the result of a job is wanted: as a file, or in one piece like a prediction."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+
+from api.accept import media_ranges, name_of
 
 JSON: Final = "application/json"
 
@@ -15,8 +16,8 @@ def likes(accept: str | None, media_type: str) -> float:
     """
     if not accept or not accept.strip():
         return 1.0
-    ranges = dict(map(_range, accept.split(",")))
-    kind = _name(media_type)
+    ranges = dict(media_ranges(accept))
+    kind = name_of(media_type)
     for close in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
         if close in ranges:
             return ranges[close]
@@ -43,21 +44,3 @@ class ResultForm(msgspec.Struct, frozen=True, kw_only=True):
     def takes_file(self, file_type: str) -> bool:
         """Whether the file will do where there is no JSON."""
         return not self.must_be_json and likes(self.accept, file_type) > 0
-
-
-def _range(text: str) -> tuple[str, float]:
-    return _name(text), _quality(text)
-
-
-def _name(text: str) -> str:
-    return text.partition(";")[0].strip().lower()
-
-
-def _quality(text: str) -> float:
-    parameters: Mapping[str, str] = {
-        name.strip().lower(): value for name, _, value in (p.partition("=") for p in text.split(";")[1:])
-    }
-    try:
-        return float(parameters.get("q", "1"))
-    except ValueError:
-        return 0.0

@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.access.tables import Tenant
 from shared.database.engine import Database
 from shared.database.now import database_now
+from shared.database.tenant_lock import lock_tenant
 from shared.errors import TooLarge
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -129,8 +129,7 @@ class Uploads:
         return UploadedFile(key=key, name=row.file_name, size_bytes=row.size_bytes, digest=row.digest)
 
     async def _make_room(self, session: AsyncSession, tenant_id: UUID) -> None:
-        # The tenant's row is held, so that two at once do not both find the last place free.
-        await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+        await lock_tenant(session, tenant_id)
         query = select(func.count()).select_from(UploadRow).where(UploadRow.tenant_id == tenant_id, is_open())
         most = self._settings.max_uploads
         if (await session.scalar(query) or 0) >= most:

@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from ipaddress import ip_address
 
 import msgspec
 import pytest
@@ -12,6 +11,7 @@ from shared.jobs.input_address import InputAddress
 from shared.outbound.connections import AddressRefused
 from shared.settings import Settings
 from tests.fixtures.file_server import CHANGED, FileServer
+from tests.fixtures.name_server import Names
 from tests.fixtures.webhooks import CERTIFICATE, Answer, Receiver
 from workers.jobs import http_transfer
 from workers.jobs.http_transfer import HttpTransfer, Restarted
@@ -32,19 +32,6 @@ CONTENT = bytes(range(256)) * 1000
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_transfer, "PAUSES_S", (0.01, 0.01, 0.01))
-
-
-class Names:
-    """A name server that gives one answer after the other, then the last one for ever."""
-
-    def __init__(self, *answers: list[str]) -> None:
-        self._answers = list(answers)
-        self.asked: list[str] = []
-
-    async def __call__(self, host: str, _port: int) -> list:
-        self.asked.append(host)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        return [ip_address(text) for text in answer]
 
 
 async def joined(pieces: AsyncIterator[bytes]) -> bytes:

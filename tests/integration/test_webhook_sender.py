@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import ssl
 from datetime import UTC, datetime
-from ipaddress import ip_address
 
 import msgspec
 import pytest
@@ -15,6 +14,7 @@ from shared.settings import Settings
 from shared.webhooks.delivery import Attempt
 from shared.webhooks.sender import Sender
 from shared.webhooks.signing import tenant_secret
+from tests.fixtures.name_server import Names
 from tests.fixtures.webhooks import CERTIFICATE, Answer, Receiver
 
 OPEN = Settings(
@@ -40,19 +40,6 @@ def attempt_at(url: str) -> Attempt:
         body=b'{"type": "job.succeeded"}',
         secret=SECRET,
     )
-
-
-class Names:
-    """A name server that gives one answer after the other, then the last one for ever."""
-
-    def __init__(self, *answers: list[str]) -> None:
-        self._answers = list(answers)
-        self.asked: list[str] = []
-
-    async def __call__(self, host: str, _port: int) -> list:
-        self.asked.append(host)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        return [ip_address(text) for text in answer]
 
 
 async def test_a_receiver_can_verify_what_it_gets(receiver: Receiver):
