@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> Litestar:
     """The application. It opens nothing before its lifespan begins."""
     check_places(settings)
     tokens = AccessTokens(settings.secret_key, ttl_s=settings.access_token_ttl_s)
+    trusted = trusted_networks(settings.trusted_proxies)
     app = Litestar(
         route_handlers=[
             pages_routes,
@@ -79,10 +80,8 @@ def create_app(settings: Settings) -> Litestar:
             ),
         ],
         middleware=[
-            Authentication,
-            DefineMiddleware(
-                RateLimiting, settings=settings, trusted=trusted_networks(settings.trusted_proxies)
-            ),
+            DefineMiddleware(Authentication, trusted=trusted),
+            DefineMiddleware(RateLimiting, settings=settings, trusted=trusted),
         ],
         dependencies=_dependencies(settings),
         exception_handlers={Exception: answer_problem},

@@ -3,30 +3,39 @@
 A route is public where its handler says `opt=PUBLIC`.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from litestar import Request
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from api.client_address import Network, client_address
 from api.credentials import Credentials, token_of
+from shared.access.acting import Acting, acting_as
 from shared.access.caller import Caller
 
 PUBLIC: Final = {"public": True}
 
 
 class Authentication:
-    """Middleware: sets `scope["state"]["caller"]`, or refuses."""
+    """Middleware: sets `scope["state"]["caller"]`, or refuses; the rest is done on the caller's behalf."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, trusted: Sequence[Network]) -> None:
+        self.app, self._trusted = app, trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through once its caller is known."""
+        caller = None
         if "public" not in scope["route_handler"].opt:
-            credentials: Credentials = scope["litestar_app"].state.credentials
-            token = token_of(scope["headers"])
-            scope["state"]["caller"] = credentials.known(token) or await credentials.verify(token)
-        await self.app(scope, receive, send)
+            caller = scope["state"]["caller"] = await _caller(scope)
+        with acting_as(Acting(caller, client_address(scope, self._trusted))):
+            await self.app(scope, receive, send)
+
+
+async def _caller(scope: Scope) -> Caller:
+    credentials: Credentials = scope["litestar_app"].state.credentials
+    token = token_of(scope["headers"])
+    return credentials.known(token) or await credentials.verify(token)
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
