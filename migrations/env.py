@@ -11,6 +11,7 @@ import shared.access.tables
 import shared.analytics.tables
 import shared.catalog.tables
 import shared.jobs.tables
+import shared.mail.tables
 import shared.uploads.tables
 import shared.webhooks.tables  # noqa: F401  they are imported for what they add to the metadata
 from shared.database.base import Base
