@@ -11,6 +11,7 @@ from api.client_address import trusted_networks
 from api.lifespan import lifespan
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
+from api.permissions import undeclared
 from api.predict_described import describe_predict
 from api.predict_route import PredictRoute
 from api.problems import answer_problem
@@ -91,6 +92,8 @@ def create_app(settings: Settings) -> Litestar:
         request_max_body_size=JSON_MAX_BYTES,
         logging_config=None,
     )
+    if gaps := undeclared(app):
+        raise ValueError(f"routes that say neither that they are public nor what they take: {gaps}")
     describe_predict(app)
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
     predict = PredictRoute(RequestContext(app.asgi_handler), settings)

@@ -1,6 +1,6 @@
 """Who is calling? Turns the request's credential into a `Caller`, for every route that is not public.
 
-A route is public where its handler says `opt=PUBLIC`.
+A route is public where its handler says `opt=PUBLIC`; every other says what it takes (`api/permissions.py`).
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.client_address import Network, client_address
 from api.credentials import Credentials, token_of
+from api.permissions import check_route
 from shared.access.acting import Acting, acting_as
 from shared.access.caller import Caller
 
@@ -28,6 +29,7 @@ class Authentication:
         caller = None
         if "public" not in scope["route_handler"].opt:
             caller = scope["state"]["caller"] = await _caller(scope)
+            check_route(scope, caller)
         with acting_as(Acting(caller, client_address(scope, self._trusted))):
             await self.app(scope, receive, send)
 

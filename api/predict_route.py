@@ -10,7 +10,8 @@ from typing import Final
 
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Send
+from litestar.types import Scope as Connection
 
 from api.cache_headers import parse_cache_control
 from api.client_watch import ClientWatch
@@ -24,6 +25,7 @@ from api.problems import problem_answer
 from api.request_context import bound_to_logs, request_id_of
 from shared.access.acting import Acting, acting_as
 from shared.access.caller import Caller
+from shared.access.permissions import Scope, check_permission
 from shared.errors import CallerError
 from shared.limits.policy import Limit, RouteClass, limits_for
 from shared.settings import Settings
@@ -41,6 +43,7 @@ class PredictRoute:
 
         @lru_cache(10_000)
         def limits_of(caller: Caller) -> tuple[Limit, ...]:
+            check_permission(caller.role, caller.scopes, needed=(Scope.PREDICT,), changing=True)
             return limits_for(settings, RouteClass.PREDICT, caller=caller, client_ip="")
 
         self._limits_of = limits_of  # the same tuple for the same caller: the queue groups by it
@@ -49,7 +52,7 @@ class PredictRoute:
         """Answer by these from now on."""
         self._predictor, self._credentials = predictor, credentials
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)

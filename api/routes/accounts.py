@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from api.auth import PUBLIC
 from api.openapi import ANYBODY, answers
+from api.permissions import OWN_AFFAIRS
 from api.rate_limit import LIMITED_AS_LOGIN
 from shared.access.accounts import Accounts, LoggedIn
 from shared.access.caller import Caller
@@ -126,4 +127,6 @@ def tokens_answer(logged_in: LoggedIn, settings: Settings) -> TokensAnswer:
     )
 
 
-accounts_routes = Router("/auth", route_handlers=[register, login, refresh, logout, me], tags=["Accounts"])
+accounts_routes = Router(
+    "/auth", route_handlers=[register, login, refresh, logout, me], opt=OWN_AFFAIRS, tags=["Accounts"]
+)

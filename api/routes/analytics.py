@@ -8,7 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from api.openapi import answers
+from api.permissions import needs
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.analytics.lookup import report_use
 from shared.analytics.report import Report
 from shared.analytics.window import Step, window
@@ -45,4 +47,4 @@ async def get_analytics(
         return await report_use(session, caller.tenant_id, model, asked, version=version)
 
 
-analytics_routes = Router("/", route_handlers=[get_analytics], tags=["Models"])
+analytics_routes = Router("/", route_handlers=[get_analytics], opt=needs(Scope.ANALYTICS), tags=["Models"])

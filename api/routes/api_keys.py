@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from api.openapi import SESSION_ONLY, answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.permissions import OWN_AFFAIRS
 from shared.access.api_keys import ApiKeys
 from shared.access.caller import Caller
 from shared.access.key_text import key_prefix
@@ -87,4 +88,6 @@ def key_answer(row: ApiKeyRow) -> KeyAnswer:
     )
 
 
-api_keys_routes = Router("/api-keys", route_handlers=[create_key, list_keys, revoke_key], tags=["API keys"])
+api_keys_routes = Router(
+    "/api-keys", route_handlers=[create_key, list_keys, revoke_key], opt=OWN_AFFAIRS, tags=["API keys"]
+)

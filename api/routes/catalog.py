@@ -14,6 +14,7 @@ from api.attachment import attachment_headers
 from api.model_upload import Description, ModelType, uploaded_body, uploaded_form
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.permissions import needs
 from api.prefer import preferred_wait_s
 from api.promotions import Promotions
 from api.rate_limit import LIMITED_AS_UPLOAD
@@ -27,6 +28,7 @@ from api.routes.catalog_answers import (
     version_answer,
 )
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.catalog.catalog import Catalog
 from shared.catalog.model_settings import SettingsChanges
 from shared.jobs.usage import jobs_needing_model, jobs_needing_version
@@ -291,5 +293,6 @@ catalog_routes = Router(
         roll_back_model,
         delete_version,
     ],
+    opt=needs(Scope.MODELS_WRITE, reading=Scope.MODELS_READ),
     tags=["Models"],
 )

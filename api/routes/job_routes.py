@@ -4,11 +4,13 @@ from litestar import Router
 from litestar.di import NamedDependency, Provide
 
 from api.job_doors import JobDoors
+from api.permissions import needs
 from api.result_answers import ResultAnswers
 from api.routes.job_files import get_errors, get_log, get_result
 from api.routes.job_later_life import delete_job, retry_job
 from api.routes.job_submission import put_job, submit_job
 from api.routes.jobs import cancel_job, get_events, get_job, list_jobs
+from shared.access.permissions import Scope
 from shared.database.engine import Database
 from shared.jobs.inputs import JobInputs
 from shared.jobs.later_life import LaterLife
@@ -108,5 +110,6 @@ jobs_routes = Router(
         "later_life": Provide(_provide_later_life, sync_to_thread=False),
         **SUBMITTING,
     },
+    opt=needs(Scope.JOBS),
     tags=["Jobs"],
 )

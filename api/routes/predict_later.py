@@ -13,6 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from api.job_doors import JobDoors
+from api.permissions import needs
 from api.predict_in_time import answer_in_time
 from api.predict_request import Fields, Headers
 from api.predictor import Predictor
@@ -21,6 +22,7 @@ from api.request_body import whole_body
 from api.routes.job_routes import SUBMITTING
 from api.submission_name import name_by_key
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.jobs.later_request import LaterRequest, LaterRequestReader
 from shared.limits.limiter import RateLimiter
 from shared.limits.policy import RouteClass, limits_for
@@ -82,5 +84,9 @@ def _texts(fields: Fields) -> dict[str, str]:
 
 
 predict_later_routes = Router(
-    "/predict", route_handlers=[predict_later], dependencies=SUBMITTING, tags=["Predictions"]
+    "/predict",
+    route_handlers=[predict_later],
+    dependencies=SUBMITTING,
+    opt=needs(Scope.PREDICT, Scope.JOBS),
+    tags=["Predictions"],
 )

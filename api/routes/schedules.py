@@ -9,9 +9,11 @@ from litestar.params import PathParameter
 
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.permissions import needs
 from api.rate_limit import LIMITED_AS_UPLOAD
 from api.schedule_described import NewScheduleBody, ScheduleChangesBody
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.jobs.view import JobView
 from shared.schedules.request import read_changes, read_new_schedule
 from shared.schedules.service import Schedules
@@ -99,5 +101,6 @@ schedules_routes = Router(
         delete_schedule,
         run_schedule,
     ],
+    opt=needs(Scope.JOBS),
     tags=["Schedules"],
 )

@@ -19,6 +19,7 @@ from msgspec import Meta
 from api.multipart_stream import tidy_file_name
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.permissions import needs
 from api.rate_limit import LIMITED_AS_UPLOAD
 from api.repr_digest import announced_digest
 from api.request_bodies_described import binary
@@ -35,6 +36,7 @@ from api.upload_headers import (
     upload_headers,
 )
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.errors import UnsupportedFormat
 from shared.settings import Settings
 from shared.uploads.service import Uploads
@@ -218,5 +220,6 @@ uploads_routes = Router(
         continue_upload,
         abandon_upload,
     ],
+    opt=needs(Scope.JOBS),
     tags=["Uploads"],
 )

@@ -10,7 +10,9 @@ from litestar.params import Parameter
 
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.permissions import needs
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.database.engine import Database
 from shared.settings import Settings
 from shared.webhooks import listing
@@ -49,4 +51,6 @@ async def list_deliveries(
     return to_page(found, limit, item=lambda view: view, cursor=lambda view: view.id)
 
 
-webhooks_routes = Router("/webhooks", route_handlers=[read_secret, list_deliveries], tags=["Webhooks"])
+webhooks_routes = Router(
+    "/webhooks", route_handlers=[read_secret, list_deliveries], opt=needs(Scope.WEBHOOKS), tags=["Webhooks"]
+)

@@ -4,6 +4,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.access.permissions import Role, Scope
+
 
 class Caller(msgspec.Struct, frozen=True):
     """Somebody who proved who they are. Everything they see belongs to their tenant."""
@@ -11,3 +13,6 @@ class Caller(msgspec.Struct, frozen=True):
     user_id: UUID
     tenant_id: UUID
     key_id: UUID | None = None  # of the API key that they came with; None for an access token
+    role: Role = Role.OWNER  # in the tenant
+    scopes: frozenset[Scope] | None = None  # of the key; None: whatever the role allows
+    models: frozenset[UUID] | None = None  # that the key may use; None: all of the tenant's

@@ -23,10 +23,13 @@ async def test_a_mail_waits_after_the_commit(database):
 
 
 async def test_what_is_undone_sends_nothing(database):
-    with pytest.raises(RuntimeError):
+    async def cause_it() -> None:
         async with database.transaction() as session:
             await queue_mail(session, to="bob@example.com", subject="Hello", text="World")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await cause_it()
 
     assert await queued(database, "bob@example.com") == []
 

@@ -1,0 +1,60 @@
+"""May this caller do that?
+
+Every route that is not public says what it takes, in its `opt` or its router's.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar
+from litestar.types import Scope as Connection
+
+from shared.access.caller import Caller
+from shared.access.permissions import Scope, check_permission
+
+_OPT: Final = "needs"
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Needed(msgspec.Struct, frozen=True):
+    """The scopes that a route takes, for each of the two kinds of methods."""
+
+    reading: tuple[Scope, ...]
+    changing: tuple[Scope, ...]
+
+
+def needs(*scopes: Scope, reading: Scope | None = None) -> dict[str, Any]:
+    """For the `opt` of a router or a handler: the scopes that it takes.
+
+    Args:
+        reading: what GET and HEAD take instead.
+    """
+    return {_OPT: Needed((reading,) if reading else scopes, scopes)}
+
+
+ANY_CALLER: Final = needs()  # whoever is known; a viewer may still only look
+# Also for viewers: what they change is their own.
+OWN_AFFAIRS: Final = {**ANY_CALLER, "own_affairs": True}
+
+
+def check_route(scope: Connection, caller: Caller) -> None:
+    """Refuse a caller who may not use the route of this request.
+
+    Raises:
+        RoleTooLow, ScopeMissing: see `check_permission`.
+    """
+    handler: Any = scope["route_handler"]
+    changing = scope.get("method") not in _READING
+    needed: Needed = handler.opt[_OPT]
+    check_permission(
+        caller.role,
+        caller.scopes,
+        needed=needed.changing if changing else needed.reading,
+        changing=changing and "own_affairs" not in handler.opt,
+    )
+
+
+def undeclared(app: Litestar) -> list[str]:
+    """Routes of the application that are not public and do not say what they take."""
+    handlers = (handler for route in app.routes for handler in getattr(route, "route_handlers", ()))
+    return [str(handler) for handler in handlers if not {"public", _OPT} & set(handler.opt)]
