@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -50,15 +50,20 @@ class OrphanSweep:
         for prefix in (*VERSION_PREFIXES, JOBS_PREFIX, CHECKS_PREFIX):
             async for page in self._storage.pages(prefix):
                 yield prefix, page
+        if removed := await self._storage.delete_half_written(before=self._long_ago()):
+            log.info("half_written_objects_removed", objects=removed)
 
     async def _sweep(self, prefix: str, page: list[Listed]) -> None:
-        before = utc_now() - self._older_than
+        before = self._long_ago()
         old = [listed.key for listed in page if listed.modified_at < before]
         # Asked for after the listing: what was committed since is seen, and what is old is not in progress.
         orphans = await self._orphans(prefix, old) if old else set()
         for key in sorted(orphans):
             await self._storage.delete(key)
             log.info("orphan_removed", key=key)
+
+    def _long_ago(self) -> datetime:
+        return utc_now() - self._older_than
 
     async def _orphans(self, prefix: str, keys: list[str]) -> set[str]:
         if prefix == CHECKS_PREFIX:

@@ -27,6 +27,7 @@ import asyncio
 import hashlib
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -46,6 +47,7 @@ from shared.storage.object_files import PART_BYTES, PIECE_BYTES, ObjectReader, O
 
 _COPIED_BY_BUCKETS_BYTES = 5_000_000_000  # S3's CopyObject takes no more
 LISTED_AT_ONCE = 200
+_HALF_WRITTEN = re.compile(r"#\d+$")  # how obstore names the file that it writes before the object appears
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -125,6 +127,15 @@ class Storage:
         else:
             await asyncio.to_thread(shutil.rmtree, self._folder / prefix, ignore_errors=True)
 
+    async def delete_half_written(self, *, before: datetime) -> int:
+        """Remove what writers left that died while they wrote, last touched before then; how many there were.
+
+        A bucket does so by itself, by a rule of its own.
+        """
+        if self._folder is None:
+            return 0
+        return await asyncio.to_thread(_delete_half_written, self._folder, before.timestamp())
+
     async def copy(self, key: str, to: str) -> None:
         """Store the object under a second key: in a folder as a link, in a bucket by the bucket itself."""
         size = await self.size(key)
@@ -183,6 +194,16 @@ class Storage:
             return None
         with in_our_words(key):
             return await obstore.sign_async(self._public, "GET", key, timedelta(seconds=lasts_s))
+
+
+def _delete_half_written(folder: Path, before: float) -> int:
+    removed = 0
+    for path in folder.rglob("*#*"):
+        with suppress(FileNotFoundError):  # its writer has just finished
+            if _HALF_WRITTEN.search(path.name) and path.stat().st_mtime < before:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 class _Counted(AsyncIterator[bytes]):

@@ -1,6 +1,9 @@
 """What a crash left in storage goes after a day; what belongs to somebody, or may yet, stays."""
 
+import asyncio
 import os
+import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -21,6 +24,7 @@ from shared.storage.errors import ObjectMissing
 from shared.storage.store import Storage
 from tests.fixtures.api import Account, Upload
 from tests.fixtures.jobs import store
+from tests.fixtures.servers import ROOT
 from workers.orphans import OrphanSweep
 
 ROWS = b"sepal_length,sepal_width\n5.1,3.5\n"
@@ -130,6 +134,38 @@ async def test_of_a_job_that_was_swept_only_what_it_keeps_stays(
     await walk(sweep)
 
     assert set(await missing(storage, *late, *kept)) == set(late)
+
+
+async def test_what_a_killed_process_was_writing_goes_once_it_is_old(sweep: OrphanSweep, settings: Settings):
+    old, young = f"jobs/{new_id()}", f"jobs/{new_id()}"
+    await write_and_be_killed(settings, old)
+    grow_old(settings)
+    await write_and_be_killed(settings, young)
+
+    await walk(sweep)
+
+    assert files_under(settings, old) == []
+    assert len(files_under(settings, young)) == 1
+
+
+async def write_and_be_killed(settings: Settings, prefix: str) -> None:
+    code = (
+        "import os, sys\n"
+        "from shared.storage.store import Storage\n"
+        "writer = Storage(sys.argv[1]).writer(sys.argv[2] + '/parts/0.1')\n"
+        "writer.write(bytes(20_000_000))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, settings.storage_url, prefix, cwd=ROOT
+    )
+    assert await process.wait() == -signal.SIGKILL
+    assert len(files_under(settings, prefix)) == 1
+
+
+def files_under(settings: Settings, prefix: str) -> list[Path]:
+    folder = Path(settings.storage_url.removeprefix("file://")) / prefix
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 async def test_a_round_does_one_page_and_a_walk_is_followed_by_a_rest(
