@@ -12,7 +12,7 @@ from api.lifespan import lifespan
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
 from api.permissions import undeclared
-from api.predict_described import describe_predict
+from api.predict_described import DescribedApp
 from api.predict_route import PredictRoute
 from api.problems import answer_problem
 from api.rate_limit import LIMITED_BY_METHOD, RateLimiting
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> Litestar:
     check_places(settings)
     tokens = AccessTokens(settings.secret_key, ttl_s=settings.access_token_ttl_s)
     trusted = trusted_networks(settings.trusted_proxies)
-    app = Litestar(
+    app = DescribedApp(
         route_handlers=[
             pages_routes,
             health_routes,
@@ -94,7 +94,6 @@ def create_app(settings: Settings) -> Litestar:
     )
     if gaps := undeclared(app):
         raise ValueError(f"routes that say neither that they are public nor what they take: {gaps}")
-    describe_predict(app)
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
     predict = PredictRoute(RequestContext(app.asgi_handler), settings)
     app.state.predict_route = predict

@@ -5,6 +5,7 @@ from typing import cast
 import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import (
+    OpenAPI,
     OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
@@ -27,6 +28,7 @@ from shared.predictions.v2 import HEADER, V2Response
 from shared.predictions.v2_request import InferenceRequest
 
 PATH = "/api/v1/predict/{model}"
+_OPERATION = "Predict"
 _SCHEMAS = "#/components/schemas/{name}"
 _EXAMPLE = {"input": {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}}
 _DESCRIPTION = (
@@ -54,9 +56,27 @@ _HEADERS = [
 _JOB_HEADERS = [("Location", "Where the job is."), ("Preference-Applied", "`respond-async`.")]
 
 
-def describe_predict(app: Litestar) -> None:
-    """Add the route to the document."""
-    document = app.openapi_schema
+class DescribedApp(Litestar):
+    """Litestar, whose OpenAPI document has this route too.
+
+    It is made when somebody asks for it first: it takes as long as all the rest of a start.
+    """
+
+    @property
+    def openapi_schema(self) -> OpenAPI:
+        """The document."""
+        document = super().openapi_schema
+        if not _is_described(document):
+            _describe(document)
+        return document
+
+
+def _is_described(document: OpenAPI) -> bool:
+    path = (document.paths or {}).get(PATH)
+    return path is not None and path.post is not None and path.post.operation_id == _OPERATION
+
+
+def _describe(document: OpenAPI) -> None:
     components = document.components
     for name, schema in _schemas().items():
         components.schemas.setdefault(name, schema)
@@ -65,7 +85,7 @@ def describe_predict(app: Litestar) -> None:
 
 def _operation() -> Operation:
     return Operation(
-        operation_id="Predict",
+        operation_id=_OPERATION,
         tags=["Predictions"],
         summary="Predict",
         description=_DESCRIPTION,
