@@ -22,6 +22,7 @@ from api.routes.accounts import accounts_routes
 from api.routes.analytics import analytics_routes
 from api.routes.api_keys import api_keys_routes
 from api.routes.catalog import catalog_routes
+from api.routes.deliveries import deliveries_routes
 from api.routes.health import health_routes
 from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> Litestar:
                     api_keys_routes,
                     catalog_routes,
                     analytics_routes,
+                    deliveries_routes,
                     jobs_routes,
                     predict_later_routes,
                     schedules_routes,

@@ -93,7 +93,7 @@ def openapi_config() -> OpenAPIConfig:
                 name="Schedules", description="Jobs that are submitted by the clock, again and again or once."
             ),
             Tag(name="Uploads", description="Large files for jobs, sent in as many requests as it takes."),
-            Tag(name="Webhooks", description="Told when a job has ended."),
+            Tag(name="Webhooks", description="Told when something happens, and what became of each."),
             Tag(name="Health", description="For load balancers and supervisors."),
         ],
         use_handler_docstrings=True,

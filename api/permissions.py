@@ -13,6 +13,7 @@ from shared.access.caller import Caller
 from shared.access.permissions import Scope, check_permission
 
 _OPT: Final = "needs"
+_AS_CHANGING: Final = "as_changing"
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -32,6 +33,11 @@ def needs(*scopes: Scope, reading: Scope | None = None) -> dict[str, Any]:
     return {_OPT: Needed((reading,) if reading else scopes, scopes)}
 
 
+def needs_to_change(*scopes: Scope) -> dict[str, Any]:
+    """The same of a GET that hands out what changes can be made with: a viewer may not."""
+    return {**needs(*scopes), _AS_CHANGING: True}
+
+
 ANY_CALLER: Final = needs()  # whoever is known; a viewer may still only look
 # Also for viewers: what they change is their own.
 OWN_AFFAIRS: Final = {**ANY_CALLER, "own_affairs": True}
@@ -44,7 +50,7 @@ def check_route(scope: Connection, caller: Caller) -> None:
         RoleTooLow, ScopeMissing: see `check_permission`.
     """
     handler: Any = scope["route_handler"]
-    changing = scope.get("method") not in _READING
+    changing = scope.get("method") not in _READING or _AS_CHANGING in handler.opt
     needed: Needed = handler.opt[_OPT]
     check_permission(
         caller.role,

@@ -144,6 +144,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Webhooks
     webhook_timeout_s: Seconds = 15.0
     webhook_threads: Count = 32  # attempts side by side; they mostly wait, some for the whole limit
+    webhook_attempts_per_endpoint: Count = 4  # that run at once, on all workers: the others wait for these
+    webhook_attempts_per_tenant: Count = 8  # likewise, at all endpoints of one tenant
+    max_webhooks: Count = 50  # endpoints of one tenant
+    webhook_secret_overlap_s: Annotated[float, Meta(ge=0)] = 24 * 3600.0  # after a rotation both secrets sign
+    webhook_record_days: Days = 30  # after their event deliveries that have ended are removed; 0: never
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

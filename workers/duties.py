@@ -23,7 +23,8 @@ from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.uploads.expiry import remove_old_uploads
 from shared.uploads.service import Uploads
-from shared.webhooks.service import due_deliveries
+from shared.webhooks.asking import due_deliveries
+from shared.webhooks.retention import remove_old_deliveries
 from workers.orphans import OrphanSweep
 
 
@@ -68,6 +69,7 @@ class _Duties:
             self.submit_due_schedules,
             self.remove_old_jobs,
             self.send_due_deliveries,
+            self.remove_old_deliveries,
             self.resend_lost_validations,
             self.fold_old_statistics,
             self.remove_uploads,
@@ -114,6 +116,11 @@ class _Duties:
             due = await due_deliveries(session, self._settings)
         for delivery_id in due:
             await self._messenger.send(DELIVER, delivery_id)
+
+    async def remove_old_deliveries(self) -> None:
+        """Forget deliveries of long ago."""
+        async with self._database.transaction() as session:
+            await remove_old_deliveries(session, self._settings)
 
     async def resend_lost_validations(self) -> None:
         """Ask again for verdicts that nobody works on."""

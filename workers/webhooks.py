@@ -9,12 +9,14 @@ from uuid import UUID
 import dramatiq
 import httpx
 import structlog
+from dramatiq.brokers.redis import RedisBroker
 
 from shared.database.engine import Database
 from shared.logs import configure_logs
 from shared.messaging.actors import DELIVER, WEBHOOKS_QUEUE
-from shared.messaging.broker import connect_broker
+from shared.messaging.broker import Messenger, connect_broker
 from shared.settings import Settings
+from shared.webhooks.asking import next_in_turn
 from shared.webhooks.delivery import Attempt, Outcome
 from shared.webhooks.sender import Sender
 from shared.webhooks.service import claim_attempt, record_outcome
@@ -24,33 +26,42 @@ from workers.metrics_thread import publishing_metrics
 log = structlog.get_logger()
 
 
-def declare_actors(
-    broker: dramatiq.Broker, *, settings: Settings, database: Database, sender: Sender
-) -> None:
+def declare_actors(broker: RedisBroker, *, settings: Settings, database: Database, sender: Sender) -> None:
     """Declare what the messages of the queue ask for."""
+    messenger = Messenger(broker)
 
     async def deliver(delivery_id: str) -> None:
         """Make one attempt at a delivery.
 
         Safe to repeat: the claim is refused while another attempt runs, and until the next is due.
         """
-        await attempt_delivery(UUID(delivery_id), settings=settings, database=database, sender=sender)
+        waiting = await attempt_delivery(
+            UUID(delivery_id), settings=settings, database=database, sender=sender
+        )
+        for each in waiting:
+            await messenger.send(DELIVER, each)
 
     dramatiq.actor(actor_name=DELIVER.actor, queue_name=DELIVER.queue, broker=broker)(deliver)
 
 
 async def attempt_delivery(
     delivery_id: UUID, *, settings: Settings, database: Database, sender: Sender
-) -> None:
-    """Claim the delivery, send it, and write down what came of it. Nothing if it cannot be claimed."""
+) -> list[UUID]:
+    """Claim the delivery, send it, and write down what came of it. Nothing if it cannot be claimed.
+
+    Returns:
+        The delivery to ask for next: it waits for the place that this attempt had.
+    """
     async with database.transaction() as session:
         attempt = await claim_attempt(session, delivery_id, settings)
     if attempt is None:
-        return
+        return []
     outcome = await sender.send(attempt)
     async with database.transaction() as session:
         await record_outcome(session, attempt, outcome)
+        waiting = await next_in_turn(session, attempt, settings)
     _log_outcome(attempt, outcome)
+    return waiting
 
 
 def _log_outcome(attempt: Attempt, outcome: Outcome) -> None:

@@ -16,6 +16,8 @@ class Tenant(Identified, Base):
 
     name: Mapped[str]
     webhook_salt: Mapped[bytes]  # the tenant's webhook secret is derived from it; a new salt is a new secret
+    webhook_salt_before: Mapped[bytes | None]  # of the secret that a rotation replaced, which signs too until
+    webhook_salt_before_until: Mapped[datetime | None]
 
 
 class User(Identified, Base):

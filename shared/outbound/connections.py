@@ -15,7 +15,7 @@ import httpx
 
 from shared.errors import CallerError
 from shared.outbound.addresses import may_connect
-from shared.outbound.web_address import host_of
+from shared.outbound.web_address import host_of, port_of
 
 MAX_ADDRESSES = 3  # of one name that are tried in turn
 
@@ -92,8 +92,7 @@ class Connections:
         return await client.send(requests[-1], stream=True)
 
     async def _checked_addresses(self, url: httpx.URL) -> Addresses:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        addresses = list(dict.fromkeys(await self._look_up(host_of(url), port)))[:MAX_ADDRESSES]
+        addresses = list(dict.fromkeys(await self._look_up(host_of(url), port_of(url))))[:MAX_ADDRESSES]
         if not all(may_connect(address, allow_private=self._allow_private) for address in addresses):
             raise AddressRefused
         return addresses

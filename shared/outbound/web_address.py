@@ -31,6 +31,11 @@ def host_of(url: httpx.URL) -> str:
     return url.raw_host.decode("ascii").removesuffix(".")
 
 
+def port_of(url: httpx.URL) -> int:
+    """The port that is connected to."""
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     """The address that `host` spells out, or None where it is a name."""
     try:

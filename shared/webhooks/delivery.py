@@ -14,18 +14,31 @@ class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"  # every attempt of the schedule is spent, or the receiver said 410
+    HELD = "held"  # it waited when its endpoint was disabled: it is not sent unless somebody asks for that
+
+
+class DisabledReason(StrEnum):
+    """Why an endpoint gets nothing."""
+
+    OWNER = "owner"
+    GONE = "gone"  # it answered 410
+    EXHAUSTED = "exhausted"  # a delivery failed at every attempt of its schedule
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt, claimed by one worker. Carries the secret: never log it whole."""
+    """One attempt, claimed by one worker. Carries secrets: never log it whole."""
 
     delivery_id: UUID
+    tenant_id: UUID
+    endpoint_id: UUID | None  # None: it goes to a `callback_url`
+    target: str  # who fails together
     number: int  # from 1
+    number_in_schedule: int  # likewise: a redelivery begins anew
     attempted_at: datetime  # by the database's clock
     url: str
     event_type: str
     body: bytes
-    secret: str
+    secrets: tuple[str, ...]  # the newest first
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What a tenant sees of its webhooks: the secret, and its deliveries with every attempt."""
+"""What a tenant sees of what is sent for it: its own secret, and its deliveries with every attempt."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,9 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import Tenant
+from shared.database.now import database_now
 from shared.settings import Settings
+from shared.webhooks.circuit import lock_deliveries
 from shared.webhooks.delivery import DeliveryStatus
-from shared.webhooks.signing import tenant_secret
+from shared.webhooks.errors import DeliveryNotFound
+from shared.webhooks.secrets import rotate_tenant, tenant_secrets
 from shared.webhooks.tables import DeliveryAttemptRow, DeliveryRow
 
 
@@ -31,6 +34,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """One event for one address. `id` is the `webhook-id` that the receiver sees."""
 
     id: UUID
+    webhook_id: UUID | None  # None: it goes to a `callback_url`
     job_id: UUID | None
     event_type: str
     url: str
@@ -41,24 +45,56 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[AttemptView]
 
 
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deliveries are looked for; None: whatever they are."""
+
+    job_id: UUID | None = None
+    endpoint_id: UUID | None = None
+    status: DeliveryStatus | None = None
+    event_type: str | None = None
+
+
 async def read_secret(session: AsyncSession, tenant_id: UUID, settings: Settings) -> str:
-    """The secret that every delivery of the tenant is signed with."""
-    salt = (await session.scalars(select(Tenant.webhook_salt).where(Tenant.id == tenant_id))).one()
-    return tenant_secret(settings.secret_key, salt=salt)
+    """The secret that the tenant's deliveries to `callback_url`s are signed with."""
+    tenant = await session.get_one(Tenant, tenant_id)
+    return tenant_secrets(tenant, settings, now=await database_now(session))[0]
+
+
+async def rotate_secret(session: AsyncSession, tenant_id: UUID, settings: Settings) -> str:
+    """Give the tenant another such secret; for a while the one before signs too."""
+    tenant = await lock_deliveries(session, tenant_id)
+    if tenant is not None:
+        rotate_tenant(tenant, settings, now=await database_now(session))
+    return await read_secret(session, tenant_id, settings)
+
+
+async def find_delivery(session: AsyncSession, tenant_id: UUID, delivery_id: UUID) -> DeliveryView:
+    """A delivery.
+
+    Raises:
+        DeliveryNotFound: there is none, or it is another tenant's.
+    """
+    query = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant_id, DeliveryRow.id == delivery_id)
+    row = await session.scalar(query)
+    if row is None:
+        raise DeliveryNotFound
+    attempts = await _attempts_of(session, [row.id])
+    return _delivery_view(row, attempts.get(row.id, []))
 
 
 async def list_deliveries(
-    session: AsyncSession, tenant_id: UUID, *, job_id: UUID | None, before: UUID | None, limit: int
+    session: AsyncSession, tenant_id: UUID, wanted: DeliveryFilter, *, before: UUID | None, limit: int
 ) -> list[DeliveryView]:
-    """The tenant's deliveries, those of one job if `job_id` is given, the newest first.
+    """The tenant's deliveries that are wanted, the newest first.
 
     Args:
         before: the last delivery of the page before; None for the first page.
         limit: of a page. One more is returned where there is another page.
     """
     query = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant_id)
-    if job_id is not None:
-        query = query.where(DeliveryRow.job_id == job_id)
+    for name in wanted.__struct_fields__:
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(getattr(DeliveryRow, name) == value)
     if before is not None:
         query = query.where(DeliveryRow.id < before)
     rows = (await session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit + 1))).all()
@@ -80,6 +116,7 @@ async def _attempts_of(
 def _delivery_view(row: DeliveryRow, attempts: Iterable[DeliveryAttemptRow]) -> DeliveryView:
     return DeliveryView(
         id=row.id,
+        webhook_id=row.endpoint_id,
         job_id=row.job_id,
         event_type=row.event_type,
         url=row.url,

@@ -62,7 +62,7 @@ def _headers(attempt: Attempt) -> dict[str, str]:
         "user-agent": "Modelyard-Webhooks/1.0",
         "accept-encoding": "identity",
         **signed_headers(
-            attempt.secret,
+            attempt.secrets,
             webhook_id=str(attempt.delivery_id),
             sent_at=attempt.attempted_at,
             body=attempt.body,

@@ -15,11 +15,12 @@ from shared.database.engine import Database
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger, connect_broker
 from shared.settings import Settings
+from shared.webhooks.asking import due_deliveries
 from shared.webhooks.delivery import Outcome
-from shared.webhooks.listing import DeliveryView, list_deliveries, read_secret
+from shared.webhooks.listing import DeliveryFilter, DeliveryView, list_deliveries, read_secret
 from shared.webhooks.sender import Sender
-from shared.webhooks.service import claim_attempt, due_deliveries, record_event, record_outcome
-from shared.webhooks.tables import DeliveryRow
+from shared.webhooks.service import claim_attempt, record_event, record_outcome
+from shared.webhooks.tables import CircuitRow, DeliveryRow
 from tests.fixtures.processes import started
 from tests.fixtures.webhooks import Answer, Receiver
 from workers.webhooks import attempt_delivery
@@ -62,7 +63,7 @@ class Deliveries:
 
     async def view(self, delivery_id: UUID) -> DeliveryView:
         async with self.database.transaction() as session:
-            found = await list_deliveries(session, self.tenant_id, job_id=None, before=None, limit=100)
+            found = await list_deliveries(session, self.tenant_id, DeliveryFilter(), before=None, limit=100)
         return next(view for view in found if view.id == delivery_id)
 
     async def secret(self) -> str:
@@ -87,6 +88,7 @@ class Deliveries:
                     lease_until=DeliveryRow.lease_until - gone,
                 )
             )
+            await session.execute(update(CircuitRow).values(open_until=CircuitRow.open_until - gone))
 
 
 @pytest.fixture
@@ -323,7 +325,7 @@ async def test_two_tenants_have_two_secrets(deliveries: Deliveries, database: Da
         session.add(other)
         await session.flush()
         bobs = await read_secret(session, other.id, settings)
-        unseen = await list_deliveries(session, other.id, job_id=None, before=None, limit=10)
+        unseen = await list_deliveries(session, other.id, DeliveryFilter(), before=None, limit=10)
 
     await deliveries.record("http://127.0.0.1:1/")
 

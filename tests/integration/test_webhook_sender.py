@@ -13,7 +13,7 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.webhooks.delivery import Attempt
 from shared.webhooks.sender import Sender
-from shared.webhooks.signing import tenant_secret
+from shared.webhooks.signing import webhook_secret
 from tests.fixtures.name_server import Names
 from tests.fixtures.webhooks import CERTIFICATE, Answer, Receiver
 
@@ -27,18 +27,22 @@ OPEN = Settings(
 )
 GUARDED = msgspec.structs.replace(OPEN, allow_private_webhooks=False)
 PRODUCTION = msgspec.structs.replace(OPEN, environment="production")
-SECRET = tenant_secret("s" * 32, salt=b"salt")
+SECRET = webhook_secret("s" * 32, salt=b"salt")
 
 
 def attempt_at(url: str) -> Attempt:
     return Attempt(
         delivery_id=new_id(),
+        tenant_id=new_id(),
+        endpoint_id=None,
+        target="receiver",
         number=1,
+        number_in_schedule=1,
         attempted_at=datetime.now(UTC),
         url=url,
         event_type="job.succeeded",
         body=b'{"type": "job.succeeded"}',
-        secret=SECRET,
+        secrets=(SECRET,),
     )
 
 
@@ -140,7 +144,21 @@ async def test_a_name_that_nobody_knows_is_an_outcome():
 
 
 @pytest.mark.parametrize(
-    "inside", ["127.0.0.1", "::ffff:127.0.0.1", "169.254.169.254", "10.0.0.1", "fd00::1"]
+    "inside",
+    [
+        "127.0.0.1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",  # NAT64
+        "64:ff9b:1::7f00:1",  # NAT64 of a network's own
+        "2002:7f00:1::",  # 6to4
+        "2001:0:7f00:1::",  # Teredo
+        "::127.0.0.1",
+        "169.254.169.254",
+        "10.0.0.1",
+        "fd00::1",
+        "fe80::1",
+        "0.0.0.0",
+    ],
 )
 async def test_a_name_that_leads_inside_is_refused_without_a_connection(receiver: Receiver, inside: str):
     names = Names([inside])

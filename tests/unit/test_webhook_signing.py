@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from shared.webhooks.signing import signed_headers, tenant_secret
+from shared.webhooks.signing import signed_headers, webhook_secret
 
 # A worked example that Standard Webhooks' own libraries test with.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -19,7 +19,7 @@ SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_the_signature_of_the_worked_example():
-    headers = signed_headers(SECRET, webhook_id=WEBHOOK_ID, sent_at=SENT_AT, body=BODY)
+    headers = signed_headers([SECRET], webhook_id=WEBHOOK_ID, sent_at=SENT_AT, body=BODY)
 
     assert headers == {
         "webhook-id": WEBHOOK_ID,
@@ -30,9 +30,9 @@ def test_the_signature_of_the_worked_example():
 
 @given(body=st.text(min_size=1).map(lambda text: text.encode(errors="replace")), salt=st.binary(max_size=64))
 def test_the_standard_library_of_receivers_signs_alike(body: bytes, salt: bytes):
-    secret = tenant_secret("k" * 32, salt=salt)
+    secret = webhook_secret("k" * 32, salt=salt)
 
-    headers = signed_headers(secret, webhook_id="an id", sent_at=SENT_AT, body=body)
+    headers = signed_headers([secret], webhook_id="an id", sent_at=SENT_AT, body=body)
 
     assert headers["webhook-signature"] == Webhook(secret).sign("an id", SENT_AT, body.decode())
 
@@ -40,20 +40,20 @@ def test_the_standard_library_of_receivers_signs_alike(body: bytes, salt: bytes)
 def test_a_receiver_refuses_another_tenants_signature():
     now = datetime.now(UTC)
     body = b'{"type": "job.succeeded"}'
-    headers = signed_headers(tenant_secret("k" * 32, salt=b"one"), webhook_id="1", sent_at=now, body=body)
+    headers = signed_headers([webhook_secret("k" * 32, salt=b"one")], webhook_id="1", sent_at=now, body=body)
 
-    Webhook(tenant_secret("k" * 32, salt=b"one")).verify(body, headers)
+    Webhook(webhook_secret("k" * 32, salt=b"one")).verify(body, headers)
     with pytest.raises(WebhookVerificationError):
-        Webhook(tenant_secret("k" * 32, salt=b"another")).verify(body, headers)
+        Webhook(webhook_secret("k" * 32, salt=b"another")).verify(body, headers)
 
 
 def test_a_secret_holds_32_bytes_that_depend_on_the_platforms_key():
-    secret = tenant_secret("k" * 32, salt=b"salt")
+    secret = webhook_secret("k" * 32, salt=b"salt")
 
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
-    assert secret == tenant_secret("k" * 32, salt=b"salt")
-    assert secret != tenant_secret("K" * 32, salt=b"salt")
+    assert secret == webhook_secret("k" * 32, salt=b"salt")
+    assert secret != webhook_secret("K" * 32, salt=b"salt")
 
 
 def test_no_access_token_can_be_taken_for_a_secret():
@@ -61,4 +61,4 @@ def test_no_access_token_can_be_taken_for_a_secret():
     salt = b"eyJhbGciOiJIUzI1NiJ9.e30"
     token_signature = hmac.digest(b"k" * 32, salt, hashlib.sha256)
 
-    assert base64.b64encode(token_signature).decode() not in tenant_secret("k" * 32, salt=salt)
+    assert base64.b64encode(token_signature).decode() not in webhook_secret("k" * 32, salt=salt)
