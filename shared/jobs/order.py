@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.catalog.model_settings import ModelSettings
@@ -16,6 +16,8 @@ from shared.jobs.input_address import InputAddress, RemoteInput
 from shared.jobs.job import FileFormat, OnError
 from shared.jobs.tables import JobRow
 from shared.jobs.text_encoding import TextEncoding
+from shared.webhooks.events import JOB_PROGRESS
+from shared.webhooks.publishing import wants_event
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,15 +77,17 @@ async def order_of(session: AsyncSession, job: JobRow, *, file: int | None = Non
         file: which of several it is for; None: the first that has anything in it.
     """
     found = await session.execute(
-        select(VersionRow, ModelRow.settings)
+        select(VersionRow, ModelRow.settings, exists().where(wants_event(job.tenant_id, JOB_PROGRESS)))
         .join(ModelRow, ModelRow.id == VersionRow.model_id)
         .where(VersionRow.id == job.version_id)
     )
     row = found.one_or_none()
     if row is None:
         return None
-    version, settings = row
+    version, settings, is_followed = row
     order = _order(job, version, ModelSettings.from_stored(settings))
+    if is_followed:
+        order = msgspec.structs.replace(order, tells_progress=True)
     return order if job.input_files == 1 else await _of_several(session, order, file)
 
 

@@ -23,6 +23,7 @@ from shared.garbage import collect_garbage
 from shared.predictions.placement import Heartbeats, WorkerState
 from shared.settings import Settings
 from shared.storage.store import Storage
+from shared.webhooks.model_events import tell_version
 from workers.hosting.telling import tell_confinement
 from workers.hosting.templates import Templates
 from workers.predict.artifact import Artifact
@@ -212,6 +213,8 @@ class Supervisor:
     async def _mark_degraded(self, version_id: UUID) -> None:
         async with self._database.transaction() as session:
             model_id = await mark_degraded(session, version_id)
+            if model_id is not None:
+                await tell_version(session, version_id)
         if model_id is not None:
             log.warning("version degraded", version_id=str(version_id))
             await announce_model(self._redis, model_id)

@@ -25,6 +25,7 @@ from shared.catalog.telling import told
 from shared.catalog.verdict import Contents, Verdict
 from shared.database.engine import Database
 from shared.settings import Settings
+from shared.webhooks.model_events import tell_version
 from workers.environments.environments import Chosen
 from workers.environments.uv import UvStopped
 from workers.hosting.ending import rejection_of
@@ -115,6 +116,8 @@ class Validation:
         verdict = msgspec.structs.replace(verdict, told=told(verdict))
         async with self._database.transaction() as session:
             recorded = await record_verdict(session, artifact.version_id, verdict)
+            if recorded:
+                await tell_version(session, artifact.version_id)
         if recorded:
             log.info("verdict", version_id=str(artifact.version_id), status=verdict.status)
             # In this order: who waited for the version must find the routes of its model dropped.
