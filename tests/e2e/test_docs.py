@@ -4,10 +4,13 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -342,23 +345,55 @@ def test_the_receiver_of_the_webhook_page_verifies_a_real_delivery(reader, free_
     upload_iris(reader, token)
     (reader.folder / "flowers.csv").write_text(FLOWERS)
     page = "docs/how-to/receive-webhooks.md"
-    ask_secret, submit = blocks(page, "bash")
-    secret = json.loads(reader.types(ask_secret, TOKEN=token))["secret"]
+    make, try_it, submit, ask_secret, rotate, look, have_again = blocks(page, "bash")
+    code = blocks(page, "python")[0]
+    webhook = json.loads(reader.types(make.replace(":9000", f":{free_port}"), TOKEN=token))
+    types = partial(reader.types, TOKEN=token, WEBHOOK=webhook["id"])
 
+    with receiving_as_the_page_says(reader, code, port=free_port, secret=webhook["secret"]) as told:
+        tried = json.loads(types(try_it))
+        assert next(told) == ("webhook.test", {"webhook_id": webhook["id"]})
+        types(rotate)  # the old secret is still good
+        job = json.loads(types(submit.replace(":9000", ":1")))["id"]
+        event, data = next(told)
+        assert (event, data["id"]) == ("job.succeeded", job)
+    with receiving_as_the_page_says(
+        reader, code, port=free_port, secret=json.loads(types(ask_secret))["secret"]
+    ) as told:
+        job = json.loads(types(submit.replace(":9000", f":{free_port}")))["id"]
+        assert next(data["id"] for event, data in told if event == "job.succeeded") == job
+
+    assert tried["status"] == "delivered"
+    assert tried["id"] in {item["id"] for item in json.loads(types(look))["items"]}
+    assert "count" in json.loads(types(have_again))
+
+
+@contextmanager
+def receiving_as_the_page_says(reader, code, *, port, secret):
+    """The receiver of a page; what it prints, as events and their data."""
     receiver = subprocess.Popen(
-        [sys.executable, "-c", blocks(page, "python")[0]],
-        env=reader.env | {"WEBHOOK_SECRET": secret, "PORT": str(free_port)},
+        [sys.executable, "-c", code],
+        env=reader.env | {"WEBHOOK_SECRET": secret, "PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     try:
-        job = json.loads(reader.types(submit.replace(":9000", f":{free_port}"), TOKEN=token))["id"]
-        assert receiver.stdout is not None
-        assert receiver.stdout.readline().split() == ["job.succeeded", job]
+        wait_until_listening(port)
+        yield ((event, json.loads(data)) for event, data in (line.split(" ", 1) for line in receiver.stdout))
     finally:
         receiver.kill()
         receiver.communicate()
+
+
+def wait_until_listening(port):
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("the receiver does not listen")
 
 
 def test_a_class_of_ones_own_is_served_as_the_page_says(reader):

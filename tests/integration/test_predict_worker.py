@@ -15,12 +15,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sqlalchemy import select
 
 from api.predictor import Predictor
 from shared.analytics.recorder import Recorder
 from shared.catalog.messages import announce_model
 from shared.catalog.tables import ModelRow
 from shared.predictions.errors import ModelBusy, ModelCrashed, ModelFailed, ModelLoading, PredictionTimeout
+from shared.webhooks.tables import DeliveryRow, EndpointRow
 from tests.fixtures.predictions import ask
 
 X, y = load_iris(return_X_y=True)
@@ -214,8 +216,12 @@ async def test_a_host_killed_while_it_opens_an_upload_does_not_condemn_it(predic
 
 
 async def test_a_version_that_crashes_again_and_again_is_degraded_and_still_answers(
-    predict_workers, uploads, predictor, caller
+    predict_workers, uploads, predictor, caller, *, database
 ):
+    async with database.transaction() as session:
+        row = EndpointRow(tenant_id=caller.tenant_id, url="http://127.0.0.1:1/", events=[], enabled=True)
+        row.description, row.salt = "", b"salt"
+        session.add(row)
     await predict_workers.start()
     version = await uploads.add("iris", by_value(Moody().fit(X, y)))
 
@@ -227,6 +233,9 @@ async def test_a_version_that_crashes_again_and_again_is_degraded_and_still_answ
         while (await uploads.row(version.id)).status != "degraded":
             await asyncio.sleep(0.05)
     assert await labels(predictor, caller, X[:1].tolist(), deadline_s=30) == [0]
+    async with database.transaction() as session:
+        told = (await session.scalars(select(DeliveryRow.event_type).order_by(DeliveryRow.id))).all()
+    assert told == ["model.ready", "model.degraded"]
 
 
 async def test_the_host_of_a_deleted_version_goes(predict_workers, uploads, database, redis):

@@ -124,18 +124,24 @@ async def test_a_receiver_that_fails_twice_gets_the_same_event_the_third_time(
     assert {request.headers["webhook-id"] for request in receiver.received} == {str(delivery_id)}
 
 
-async def test_the_next_attempt_follows_the_schedule(deliveries: Deliveries, receiver: Receiver):
-    receiver.answers.extend([Answer(500)] * 2)
+async def test_ten_attempts_follow_the_schedule(deliveries: Deliveries, receiver: Receiver):
+    receiver.answers.extend([Answer(500)] * 10)
     delivery_id = await deliveries.record(receiver.url)
+    waits_s = []
 
+    for _ in range(9):
+        await deliveries.attempt(delivery_id)
+        waits_s.append(await deliveries.seconds_until_next(delivery_id))
+        await deliveries.let_pass(delivery_id, seconds=waits_s[-1] - 1)
+        await deliveries.attempt(delivery_id)  # a second too early
+        await deliveries.let_pass(delivery_id, seconds=1)
     await deliveries.attempt(delivery_id)
-    first_s = await deliveries.seconds_until_next(delivery_id)
-    await deliveries.let_pass(delivery_id, seconds=first_s)
-    await deliveries.attempt(delivery_id)
-    second_s = await deliveries.seconds_until_next(delivery_id)
 
-    assert 4 < first_s <= 5.5
-    assert 299 < second_s <= 330
+    minute, hour = 60, 3600
+    schedule_s = [5, 5 * minute, 30 * minute, *(h * hour for h in (2, 5, 10, 14, 20, 24))]
+    assert all(planned - 2 < wait <= planned * 1.1 for planned, wait in zip(schedule_s, waits_s, strict=True))
+    assert len(receiver.received) == 10
+    assert (await deliveries.view(delivery_id)).status == "failed"
 
 
 async def test_a_receiver_can_ask_to_be_left_alone_longer(deliveries: Deliveries, receiver: Receiver):

@@ -15,6 +15,18 @@ def test_the_delays_are_those_of_standard_webhooks():
     assert delays == [0, 5, 300, 1800, *hours, None]
 
 
+def test_a_receiver_that_never_answers_is_tried_ten_times_within_three_days_and_a_bit():
+    clock_s, attempted_at_s, attempts = 0, [], 0
+
+    while (delay_s := delay_after(attempts, retry_after_s=None, chance=0)) is not None:
+        clock_s += delay_s
+        attempted_at_s.append(clock_s)
+        attempts += 1
+
+    minutes = [0, 5 / 60, 5 + 5 / 60, 35 + 5 / 60, *(35 + 5 / 60 + 60 * h for h in (2, 7, 17, 31, 51, 75))]
+    assert attempted_at_s == pytest.approx([minute * 60 for minute in minutes])
+
+
 @given(attempts=st.integers(1, 9), chance=st.floats(0, 1))
 def test_jitter_lengthens_a_delay_by_at_most_a_tenth(attempts: int, chance: float):
     plain = delay_after(attempts, retry_after_s=None, chance=0)
