@@ -37,7 +37,7 @@ class RedeliveryAnswer(msgspec.Struct, frozen=True):
     more: bool
 
 
-@get("/deliveries", status_code=200, responses=answers(400, 401))
+@get("/deliveries", status_code=200, responses=answers(400, 401, 422))
 async def list_deliveries(
     *,
     caller: NamedDependency[Caller],
@@ -56,7 +56,7 @@ async def list_deliveries(
     return to_page(found, limit, item=lambda view: view, cursor=lambda view: view.id)
 
 
-@get("/{webhook:str}/deliveries", status_code=200, responses=answers(400, 401, 404))
+@get("/{webhook:str}/deliveries", status_code=200, responses=answers(400, 401, 404, 422))
 async def list_webhook_deliveries(
     webhook: WebhookRef,
     *,

@@ -87,6 +87,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index(
+        "ix_deliveries_running",
+        "deliveries",
+        ["tenant_id", "lease_until"],
+        unique=False,
+        postgresql_where=sa.text("lease_until IS NOT NULL"),
+    )
+    op.create_index(
         "ix_deliveries_ended",
         "deliveries",
         ["created_at"],
@@ -97,6 +104,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_deliveries_ended", table_name="deliveries")
+    op.drop_index("ix_deliveries_running", table_name="deliveries")
     op.drop_index("ix_deliveries_waiting", table_name="deliveries")
     op.drop_index("ix_deliveries_endpoint_id_id", table_name="deliveries")
     op.drop_constraint(op.f("fk_deliveries_endpoint_id_webhook_endpoints"), "deliveries", type_="foreignkey")

@@ -2,8 +2,9 @@
 
 Who fails together is a target: an endpoint, or for `callback_url`s the host and port, of one tenant. At most
 so many attempts at one target run at once, and at most so many of one tenant. A target that fails BREAK_AFTER
-times in a row is left alone for a while: what waits for it is pushed off all at once, without an attempt and
-without one being counted. Then a single attempt tries it; every further failure doubles the pause.
+times in a row is left alone for a while: its circuit is open, and all that waits for it is passed over,
+without an attempt and without one being counted. Then a single attempt tries it; every further failure
+doubles the pause.
 
 Whoever asks here holds the lock of the tenant (`lock_deliveries`), so that what is counted stays true.
 """
@@ -11,7 +12,7 @@ Whoever asks here holds the lock of the tenant (`lock_deliveries`), so that what
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import Tenant
@@ -39,18 +40,11 @@ async def lock_deliveries(session: AsyncSession, tenant_id: UUID) -> Tenant | No
 async def may_attempt(
     session: AsyncSession, delivery: DeliveryRow, *, now: datetime, settings: Settings
 ) -> bool:
-    """Whether an attempt may begin. If not, the delivery is put where it will be asked for in time.
+    """Whether an attempt may begin. If not, the delivery is asked for again once one may.
 
     What an owner sends for a test does not wait for a pause to end.
     """
-    circuit = await session.get(CircuitRow, (delivery.tenant_id, delivery.target))
-    if circuit and circuit.open_until and circuit.open_until > now and delivery.event_type != TEST:
-        delivery.next_attempt_at = circuit.open_until
-        return False
-    is_tried = circuit is not None and circuit.failures >= BREAK_AFTER
-    most = 1 if is_tried else settings.webhook_attempts_per_endpoint
-    at_target, of_tenant = await _running(session, delivery)
-    if at_target >= most or of_tenant >= settings.webhook_attempts_per_tenant:
+    if not await _has_room(session, delivery, now=now, settings=settings):
         delivery.sent_at = delivery.next_attempt_at - timedelta(
             seconds=1
         )  # as if nobody had asked for it yet
@@ -58,21 +52,23 @@ async def may_attempt(
     return True
 
 
+async def open_circuits(session: AsyncSession, tenant_id: UUID) -> dict[str, datetime]:
+    """The targets of the tenant that are left alone, and until when."""
+    found = await session.scalars(
+        select(CircuitRow).where(CircuitRow.tenant_id == tenant_id, CircuitRow.open_until > func.now())
+    )
+    return {circuit.target: circuit.open_until for circuit in found if circuit.open_until}
+
+
 async def close_circuit(session: AsyncSession, tenant_id: UUID, target: str) -> None:
-    """The target answers as it should, or its owner says that it was mended: what was pushed off is due."""
-    circuit = await session.get(CircuitRow, (tenant_id, target))
-    if circuit is None:
-        return
-    if circuit.open_until:
-        pushed_off = DeliveryRow.next_attempt_at == circuit.open_until
-        waiting = _waiting(tenant_id, target).where(pushed_off).values(next_attempt_at=func.now())
-        await session.execute(waiting)
-    await session.delete(circuit)
-    await session.flush()
+    """The target answers as it should, or its owner says that it was mended: what waits for it is due."""
+    await session.execute(
+        delete(CircuitRow).where(CircuitRow.tenant_id == tenant_id, CircuitRow.target == target)
+    )
 
 
 async def note_failure(session: AsyncSession, attempt: Attempt, *, now: datetime) -> None:
-    """The target failed once more; after BREAK_AFTER times everything that waits for it is pushed off.
+    """The target failed once more; after BREAK_AFTER times it is left alone for a while.
 
     Attempts that were under way when it was broken off say nothing new.
     """
@@ -85,7 +81,6 @@ async def note_failure(session: AsyncSession, attempt: Attempt, *, now: datetime
     circuit.failures, circuit.failed_at = circuit.failures + 1, now
     if circuit.failures >= BREAK_AFTER:
         circuit.open_until = now + timedelta(seconds=pause_s(circuit.failures))
-        await _push_off(session, attempt, circuit.open_until)
     await session.flush()
 
 
@@ -93,6 +88,18 @@ def pause_s(failures: int) -> int:
     """For how long a target is left alone after so many failures in a row."""
     doublings = min(failures - BREAK_AFTER, 10)
     return int(min(FIRST_PAUSE_S * 2**doublings, MAX_PAUSE_S))
+
+
+async def _has_room(
+    session: AsyncSession, delivery: DeliveryRow, *, now: datetime, settings: Settings
+) -> bool:
+    circuit = await session.get(CircuitRow, (delivery.tenant_id, delivery.target))
+    if circuit and circuit.open_until and circuit.open_until > now and delivery.event_type != TEST:
+        return False
+    is_tried = circuit is not None and circuit.failures >= BREAK_AFTER
+    most = 1 if is_tried else settings.webhook_attempts_per_endpoint
+    at_target, of_tenant = await _running(session, delivery)
+    return at_target < most and of_tenant < settings.webhook_attempts_per_tenant
 
 
 async def _running(session: AsyncSession, delivery: DeliveryRow) -> tuple[int, int]:
@@ -107,20 +114,3 @@ async def _running(session: AsyncSession, delivery: DeliveryRow) -> tuple[int, i
     )
     at_target, of_tenant = found.one()
     return at_target, of_tenant
-
-
-async def _push_off(session: AsyncSession, attempt: Attempt, until: datetime) -> None:
-    waiting = _waiting(attempt.tenant_id, attempt.target).where(DeliveryRow.next_attempt_at < until)
-    await session.execute(waiting.values(next_attempt_at=until))
-
-
-def _waiting(tenant_id: UUID, target: str) -> Update:
-    return (
-        update(DeliveryRow)
-        .where(
-            DeliveryRow.tenant_id == tenant_id,
-            DeliveryRow.target == target,
-            DeliveryRow.status == DeliveryStatus.PENDING,
-        )
-        .execution_options(synchronize_session=False)
-    )

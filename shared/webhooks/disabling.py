@@ -25,7 +25,7 @@ async def disable_with_notice(session: AsyncSession, endpoint_id: UUID, reason: 
     endpoint = await session.scalar(
         select(EndpointRow)
         .where(EndpointRow.id == endpoint_id, EndpointRow.enabled)
-        .with_for_update()
+        .with_for_update(key_share=True)  # events may still be recorded for it
         .execution_options(populate_existing=True)
     )
     if endpoint is None:

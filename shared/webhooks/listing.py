@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.access.tables import Tenant
 from shared.database.now import database_now
 from shared.settings import Settings
-from shared.webhooks.circuit import lock_deliveries
+from shared.webhooks.circuit import lock_deliveries, open_circuits
 from shared.webhooks.delivery import DeliveryStatus
 from shared.webhooks.errors import DeliveryNotFound
 from shared.webhooks.secrets import rotate_tenant, tenant_secrets
@@ -78,8 +78,7 @@ async def find_delivery(session: AsyncSession, tenant_id: UUID, delivery_id: UUI
     row = await session.scalar(query)
     if row is None:
         raise DeliveryNotFound
-    attempts = await _attempts_of(session, [row.id])
-    return _delivery_view(row, attempts.get(row.id, []))
+    return (await _delivery_views(session, [row]))[0]
 
 
 async def list_deliveries(
@@ -98,8 +97,18 @@ async def list_deliveries(
     if before is not None:
         query = query.where(DeliveryRow.id < before)
     rows = (await session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit + 1))).all()
+    return await _delivery_views(session, rows)
+
+
+async def _delivery_views(session: AsyncSession, rows: Sequence[DeliveryRow]) -> list[DeliveryView]:
+    """As their tenant sees them, all of one."""
+    if not rows:
+        return []
     attempts = await _attempts_of(session, [row.id for row in rows])
-    return [_delivery_view(row, attempts.get(row.id, [])) for row in rows]
+    paused = await open_circuits(session, rows[0].tenant_id)
+    return [
+        _delivery_view(row, attempts.get(row.id, []), paused_until=paused.get(row.target)) for row in rows
+    ]
 
 
 async def _attempts_of(
@@ -113,7 +122,10 @@ async def _attempts_of(
     return {id_: list(rows) for id_, rows in groupby(found, key=lambda row: row.delivery_id)}
 
 
-def _delivery_view(row: DeliveryRow, attempts: Iterable[DeliveryAttemptRow]) -> DeliveryView:
+def _delivery_view(
+    row: DeliveryRow, attempts: Iterable[DeliveryAttemptRow], *, paused_until: datetime | None
+) -> DeliveryView:
+    due_at = row.next_attempt_at if paused_until is None else max(row.next_attempt_at, paused_until)
     return DeliveryView(
         id=row.id,
         webhook_id=row.endpoint_id,
@@ -122,7 +134,7 @@ def _delivery_view(row: DeliveryRow, attempts: Iterable[DeliveryAttemptRow]) -> 
         url=row.url,
         status=row.status,
         created_at=row.created_at,
-        next_attempt_at=row.next_attempt_at if row.status == DeliveryStatus.PENDING else None,
+        next_attempt_at=due_at if row.status == DeliveryStatus.PENDING else None,
         delivered_at=row.delivered_at,
         attempts=[_attempt_view(attempt) for attempt in attempts],
     )

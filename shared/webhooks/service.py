@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from sqlalchemy import ColumnElement, func, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import Tenant
@@ -111,7 +111,7 @@ async def record_outcome(session: AsyncSession, attempt: Attempt, outcome: Outco
         return
     await _complete_attempt(session, attempt, outcome)
     follows = _what_follows(attempt, outcome)
-    mine = true() if outcome.is_delivered else DeliveryRow.attempts == attempt.number
+    mine = true() if outcome.is_delivered else _is_the_latest(attempt)
     waits = or_(_pending(), DeliveryRow.status == DeliveryStatus.HELD) if outcome.is_delivered else _pending()
     changed = await session.scalar(
         update(DeliveryRow)
@@ -130,6 +130,12 @@ async def record_outcome(session: AsyncSession, attempt: Attempt, outcome: Outco
 
 def _pending() -> ColumnElement[bool]:
     return DeliveryRow.status == DeliveryStatus.PENDING
+
+
+def _is_the_latest(attempt: Attempt) -> ColumnElement[bool]:
+    """Nobody has claimed the delivery since, nor asked for it to be sent again."""
+    before = attempt.number - attempt.number_in_schedule
+    return and_(DeliveryRow.attempts == attempt.number, DeliveryRow.attempts_before == before)
 
 
 async def _lock_tenant_of(session: AsyncSession, delivery_id: UUID) -> Tenant | None:

@@ -56,6 +56,12 @@ class DeliveryRow(Identified, Base):
             "next_attempt_at",
             postgresql_where=text("status = 'pending'"),
         ),
+        Index(
+            "ix_deliveries_running",
+            "tenant_id",
+            "lease_until",
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
         Index("ix_deliveries_ended", "created_at", postgresql_where=text("status <> 'pending'")),
         Index("ix_deliveries_tenant_id_id", "tenant_id", "id"),
         Index("ix_deliveries_endpoint_id_id", "endpoint_id", "id"),

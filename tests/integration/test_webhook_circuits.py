@@ -11,6 +11,7 @@ from shared.database.engine import Database
 from shared.settings import Settings
 from shared.webhooks.asking import due_deliveries
 from shared.webhooks.publishing import publish_event
+from shared.webhooks.redelivery import record_test
 from shared.webhooks.service import claim_attempt, record_event
 from shared.webhooks.tables import DeliveryRow, EndpointRow
 from tests.fixtures.api import Account
@@ -25,12 +26,12 @@ class Tenant:
     def __init__(self, database: Database, settings: Settings, tenant_id: UUID) -> None:
         self.database, self.settings, self.tenant_id = database, settings, tenant_id
 
-    async def listens(self, *urls: str) -> None:
+    async def listens(self, *urls: str) -> list[EndpointRow]:
+        row = {"tenant_id": self.tenant_id, "events": [], "description": "", "salt": b"salt"}
+        rows = [EndpointRow(**row, url=url, enabled=True) for url in urls]
         async with self.database.transaction() as session:
-            for url in urls:
-                row = EndpointRow(tenant_id=self.tenant_id, url=url, events=[], description="", enabled=True)
-                row.salt = b"salt"
-                session.add(row)
+            session.add_all(rows)
+        return rows
 
     async def sees(self) -> list[UUID]:
         async with self.database.transaction() as session:
@@ -128,7 +129,7 @@ async def test_the_scheduler_asks_for_some_of_every_receiver_of_every_tenant(
     assert others in asked
 
 
-async def test_after_five_failures_in_a_row_what_waits_is_pushed_off_without_an_attempt(
+async def test_after_five_failures_in_a_row_what_waits_is_passed_over_without_an_attempt(
     tenant: Tenant, receiver: Receiver, postman: Postman
 ):
     receiver.answers.extend([Answer(500)] * 6)
@@ -138,22 +139,43 @@ async def test_after_five_failures_in_a_row_what_waits_is_pushed_off_without_an_
     for delivery_id in ids[:5]:
         await postman.attempts(delivery_id)
     await postman.goes_round()
-    broken = await tenant.rows()
+    broken, asked_meanwhile = await tenant.rows(), await tenant.due()
     (late,) = await tenant.sees()
     await postman.goes_round()
     await postman.let_pass(seconds=31)
     await asyncio.gather(*(postman.attempts(delivery_id) for delivery_id in ids))
     probed = len(receiver.received)
-    await postman.let_pass(seconds=61)
+    await postman.let_pass(seconds=400)
     for _ in range(4):  # first one alone, then four at once
         await postman.goes_round()
 
     assert [row.attempts for row in broken] == [1] * 5 + [0] * 2
-    assert len({row.next_attempt_at for row in broken}) == 1
+    assert asked_meanwhile == []
     assert probed == 6  # one tries it, and fails
     rows = await tenant.rows()
     assert next(row for row in rows if row.id == late).status == "delivered"
     assert {row.status for row in rows} == {"delivered"}
+
+
+async def test_a_test_is_sent_in_a_pause_and_its_success_ends_that(
+    tenant: Tenant, receiver: Receiver, postman: Postman
+):
+    receiver.answers.extend([Answer(500)] * 5)
+    (endpoint,) = await tenant.listens(receiver.url)
+    ids = [(await tenant.sees())[0] for _ in range(6)]
+    for delivery_id in ids[:5]:
+        await postman.attempts(delivery_id)
+    await postman.attempts(ids[5])
+    before = len(receiver.received)
+
+    async with tenant.database.transaction() as session:
+        tried = await record_test(session, tenant.tenant_id, str(endpoint.id))
+    await postman.attempts(tried)
+    await postman.attempts(ids[5])
+
+    assert before == 5
+    done = {row.id for row in await tenant.rows() if row.status == "delivered"}
+    assert done == {tried, ids[5]}
 
 
 async def test_callback_urls_of_one_host_fail_together_and_take_no_other_host_with_them(

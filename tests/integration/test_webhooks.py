@@ -240,6 +240,25 @@ async def test_a_redelivery_has_the_same_id_and_a_schedule_of_its_own(
     assert timedelta(minutes=4) < left < timedelta(minutes=6)  # as after the second attempt of any schedule
 
 
+async def test_a_redelivery_asked_for_during_the_last_attempt_is_not_lost(
+    owner: Owner, receiver: Receiver, postman: Postman, database: Database
+):
+    webhook = await owner.makes(receiver.url)
+    (delivery,) = await owner.sees()
+    async with database.transaction() as session:
+        await session.execute(update(DeliveryRow).values(attempts=9))
+    receiver.answers.append(Answer(500, delay_s=0.2))
+
+    attempt = asyncio.create_task(postman.attempts(delivery))
+    await receiver.wait_for(1)
+    await owner.asks("POST", f"/deliveries/{delivery}/redeliver")
+    await attempt
+    await postman.let_pass(seconds=60)  # the lease runs out
+    await postman.goes_round()
+
+    assert [each["status"] for each in await owner.log(webhook)] == ["delivered"]
+
+
 async def test_a_410_disables_at_once_and_the_owner_is_told(
     owner: Owner, receiver: Receiver, postman: Postman, database: Database, account: Account
 ):
