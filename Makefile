@@ -8,7 +8,7 @@ TEST_WORKERS ?= 4
 IN_PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks chaos bench coverage lock install clean
+.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks chaos bench coverage audit sbom lock install clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,10 +57,19 @@ bench: .venv/develop.stamp ## Measure the platform against the floor and against
 coverage: .venv/develop.stamp ## Run every test and show which lines none of them reached
 	@$(PYTHON) -m pytest -q $(IN_PARALLEL) --cov --cov-report=term
 
+audit: .venv/audit.stamp ## Look for known weaknesses in the libraries (risky code of our own: make check)
+	@requirements/audit
+
+sbom: .venv/audit.stamp ## Write sbom.json, the list of what the platform is made of (CycloneDX)
+	@.venv/audit/bin/cyclonedx-py requirements requirements/platform.txt --output-format JSON \
+		--output-reproducible --output-file sbom.json
+	@echo "Wrote sbom.json"
+
 lock: .venv/develop.stamp ## Compile requirements/*.in to locks with hashes; UPGRADE=1 takes the newest of all
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/uv.in -o requirements/uv.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/platform.in -o requirements/platform.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/develop.in -c requirements/platform.txt -o requirements/develop.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/audit.in -o requirements/audit.txt
 
 install: .venv/develop.stamp ## Make .venv, with all that is needed to run and to change the platform
 
@@ -76,3 +85,9 @@ clean: ## Remove .venv and what the tools left; the data in .modelyard stay
 .venv/develop.stamp: requirements/develop.txt requirements/uv.txt
 	@requirements/install develop
 	@touch .venv/platform.stamp $@
+
+# Tools that look at the locks, apart from what they look at.
+.venv/audit.stamp: requirements/audit.txt .venv/develop.stamp
+	@$(PYTHON) -m venv --clear --without-pip .venv/audit
+	@.venv/bin/uv pip sync -q --require-hashes --python .venv/audit/bin/python requirements/audit.txt
+	@touch $@
