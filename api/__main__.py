@@ -8,11 +8,13 @@ import socket
 import sys
 import time
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from litestar import Litestar
 
 from api.app import create_app
+from api.connection_guard import ConnectionGuard
 from api.predict_lane import lane_for
 from api.processes import ApiProcesses
 from shared.errors import OperatorError
@@ -36,9 +38,11 @@ class AddressUnusable(OperatorError):
 class DrainingServer(uvicorn.Server):
     """Says that it is about to stop before it does, so that load balancers send nobody to a closed socket."""
 
-    def __init__(self, config: uvicorn.Config, app: Litestar, *, drain_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: Litestar, *, guard: ConnectionGuard, drain_s: float
+    ) -> None:
         super().__init__(config)
-        self._app, self._drain_s = app, drain_s
+        self._app, self._guard, self._drain_s = app, guard, drain_s
         self._told_at = self._stop_at = math.inf  # monotonic seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
@@ -55,6 +59,8 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn asks ten times a second whether to stop."""
+        connections: set[Any] = self.server_state.connections
+        self._guard.look(time.monotonic(), connections)
         stops = await super().on_tick(counter) or time.monotonic() >= self._stop_at
         news = self._app.state.get("job_news")
         if stops and news is not None:
@@ -91,11 +97,12 @@ def listen(host: str, port: int, *, processes: int) -> list[socket.socket]:
 def serve(settings: Settings, server_socket: socket.socket) -> None:
     """Answer requests until told to stop."""
     app = create_app(settings)
+    guard = ConnectionGuard(settings)
     spare_garbage_collection()
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=lane_for(app.state.predict_route),
+        http=lane_for(app.state.predict_route, gate=app.state.gate, guard=guard),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -105,7 +112,7 @@ def serve(settings: Settings, server_socket: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )
-    DrainingServer(config, app, drain_s=settings.drain_s).run(sockets=[server_socket])
+    DrainingServer(config, app, guard=guard, drain_s=settings.drain_s).run(sockets=[server_socket])
 
 
 def run(settings: Settings) -> None:

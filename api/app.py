@@ -8,6 +8,7 @@ from litestar.middleware import DefineMiddleware
 
 from api.auth import Authentication, caller_of
 from api.client_address import trusted_networks
+from api.gate import Gate
 from api.lifespan import lifespan
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
@@ -99,7 +100,8 @@ def create_app(settings: Settings) -> Litestar:
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
     predict = PredictRoute(RequestContext(app.asgi_handler), settings)
     app.state.predict_route = predict
-    app.asgi_handler = predict
+    app.state.gate = Gate(predict, settings)
+    app.asgi_handler = app.state.gate
     return app
 
 

@@ -8,26 +8,26 @@ once is answered from callbacks; every other, and every one that is wrong, goes 
 
 import asyncio
 from collections.abc import Sized
-from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from api.connection_guard import ConnectionGuard
 from api.flight import Flight
+from api.gate import Gate
+from api.guarded_protocol import GuardedProtocol
 from api.predict_answer import Answer, answer_of
 from api.predict_request import Fields, Headers
 from api.predict_route import PREFIX, PredictRoute
 from api.prefer import prefers_later
 from api.problems import is_business_as_usual, problem_answer
 from api.request_context import bound_to_logs, request_id_of
+from api.wire_answer import wire_answer
 
 _PREFIX: Final = PREFIX.encode()
 _MAX_BODY: Final = 64 * 1024  # a larger body goes the ordinary way, which streams it
-_STATUS_LINES: Final = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
-}
 
 
 class LaneRequest:
@@ -82,10 +82,11 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
-class PredictLane(HttpToolsProtocol):
-    """Uvicorn's protocol with a lane beside it."""
+class PredictLane(GuardedProtocol):
+    """The guarded protocol with a lane beside it."""
 
-    route: PredictRoute  # of the process
+    gate: Gate  # of the process, as is the route
+    route: PredictRoute
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Somebody has connected."""
@@ -98,11 +99,11 @@ class PredictLane(HttpToolsProtocol):
         cycle: object = self.cycle
         return cycle if isinstance(cycle, LaneRequest) else None
 
-    def on_headers_complete(self) -> None:
+    def begin_request(self) -> None:
         """Take the lane if the request may be one for it."""
         headers = dict(self.headers)
         if not self._may_take_lane(headers):
-            super().on_headers_complete()
+            super().begin_request()
             return
         keep_alive = self.parser.should_keep_alive()
         self.cycle = LaneRequest(headers, keep_alive=keep_alive)  # type: ignore[assignment]
@@ -115,11 +116,11 @@ class PredictLane(HttpToolsProtocol):
         else:
             super().on_body(body)
 
-    def on_message_complete(self) -> None:
+    def end_request(self) -> None:
         """Send the request, or let it go the ordinary way."""
         request = self._request
         if request is None or request.begun:
-            super().on_message_complete()
+            super().end_request()
         elif not self._begin(request):
             self._leave_lane(request)
 
@@ -137,13 +138,14 @@ class PredictLane(HttpToolsProtocol):
         if parser.get_http_version() != "1.1":
             return False
         before: RequestResponseCycle | LaneRequest | None = self.cycle
-        if before is not None and not before.response_complete:
-            return False  # a pipelined request waits for its turn
-        if self.flow.write_paused:
-            return False  # a client that does not read its answers waits for itself, which the lane cannot
+        # A pipelined request waits for its turn; a client that does not read its answers waits for itself.
+        if (before is not None and not before.response_complete) or self.flow.write_paused:
+            return False
         if b"prefer" in headers and prefers_later(self.headers):
             return False
-        return not (self.expect_100_continue or parser.should_upgrade() or _is_large(headers))
+        if self.expect_100_continue or parser.should_upgrade() or _is_large(headers):
+            return False
+        return self.gate.lets_pass(self.scope, headers)  # type: ignore[arg-type]  # uvicorn's word for the same
 
     def _begin(self, request: LaneRequest) -> bool:
         """Send the request, or answer it at once; False if it must go the ordinary way."""
@@ -165,10 +167,10 @@ class PredictLane(HttpToolsProtocol):
 
     def _leave_lane(self, request: LaneRequest) -> None:
         self.cycle = None  # type: ignore[assignment]
-        super().on_headers_complete()
+        super().begin_request()
         if request.body:
             super().on_body(request.body)
-        super().on_message_complete()
+        super().end_request()
 
     def _end(self, request: LaneRequest, flight: Flight) -> None:
         """The flight has landed."""
@@ -179,7 +181,16 @@ class PredictLane(HttpToolsProtocol):
     def _answer(self, request: LaneRequest, status: int, fields: Fields, body: bytes) -> None:
         """Write the whole answer, and let the next request come."""
         fields = [*self.server_state.default_headers, *fields]
-        self.transport.write(_written(status, fields, body, request.id, keep_alive=request.keep_alive))
+        self.transport.write(
+            wire_answer(
+                status,
+                fields,
+                body,
+                request_id=request.id,
+                block=self.guard.block,
+                keep_alive=request.keep_alive,
+            )
+        )
         request.response_complete = True
         request.flight = None
         if not request.keep_alive:
@@ -208,18 +219,6 @@ def _problem(request: LaneRequest, error: Exception) -> Answer:
         return problem_answer(error, path=request.path, request_id=request.id)
 
 
-def _written(status: int, fields: Fields, body: bytes, request_id: str, *, keep_alive: bool) -> bytes:
-    """The answer as HTTP/1.1 has it (RFC 9112)."""
-    lines: list[bytes] = [_STATUS_LINES[status]]
-    for name, value in fields:
-        lines += (name, b": ", value, b"\r\n")
-    lines.append(b"x-request-id: %s\r\ncontent-length: %d\r\n" % (request_id.encode(), len(body)))
-    if not keep_alive:
-        lines.append(b"connection: close\r\n")
-    lines += (b"\r\n", body)
-    return b"".join(lines)
-
-
-def lane_for(route: PredictRoute) -> type[Any]:
-    """The protocol class whose lane leads to `route`."""
-    return type("PredictLane", (PredictLane,), {"route": route})
+def lane_for(route: PredictRoute, *, gate: Gate, guard: ConnectionGuard) -> type[Any]:
+    """The protocol class of a process, whose lane leads to `route`."""
+    return type("PredictLane", (PredictLane,), {"route": route, "gate": gate, "guard": guard})

@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from api import wire_errors
 from shared import errors
 from shared.errors import FieldError, PlatformError
 from shared.json_body import field_error
@@ -38,6 +39,10 @@ _STATUS: Mapping[type[BaseException], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.UnsupportedFormat: 415,
+    wire_errors.RequestTooSlow: 408,
+    wire_errors.TargetTooLong: 414,
+    wire_errors.HostNotAllowed: 421,
+    wire_errors.HeadTooLarge: 431,
     errors.RateLimited: 429,
     errors.Unavailable: 503,
     errors.DeadlineExceeded: 504,

@@ -47,9 +47,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     public_url: str = ""  # how clients reach the API, for absolute links; empty: http://host:port
     allow_private_webhooks: bool = False  # deliveries to loopback and private addresses
-    trusted_proxies: str = ""  # networks, comma between: their X-Forwarded-For says who the client is
+    trusted_proxies: str = ""  # networks, comma between: they say who the client is, and how it came
+    allowed_hosts: str = (
+        ""  # names, comma between; empty: any in development, that of `public_url` in production
+    )
+    cors_origins: str = ""  # of web pages that may read answers, comma between; empty: none
+    tls_certificate: str = ""  # a PEM file with the chain; empty: HTTPS ends at a proxy
+    tls_key: str = ""  # its key, a PEM file
 
     drain_s: Annotated[float, Meta(ge=0)] = 1.0  # after SIGTERM: not ready, but still answering
+
+    # Connections of one API process
+    max_connections: Count = 8192
+    max_connections_per_address: Annotated[int, Meta(ge=0)] = 1024  # trusted proxies apart; 0: no limit
+    max_header_fields: Count = 100  # of one request
+    max_head_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024  # of one request's target and header fields
+    head_timeout_s: Seconds = 15.0  # until a head is complete, from the connection or from its first byte
+    body_min_bytes_s: Count = 512  # what a body must come with, on average
+    body_grace_s: Seconds = 60.0  # how far behind that it may fall
+    send_timeout_s: Seconds = 60.0  # of a client that reads nothing of its answer
 
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = "info"
