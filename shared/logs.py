@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from shared.log_masking import MaskingRenderer
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,5 +46,8 @@ def _formatter(settings: Settings, shared: "list[Processor]") -> structlog.stdli
         renderer = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            MaskingRenderer(renderer, settings.secrets()),
+        ],
     )

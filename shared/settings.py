@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import OperatorError
+from shared.production import check_production
+from shared.secret_settings import SECRETS, check_urls, secrets_in, shown, with_secret_files
 
 MIB = 1024 * 1024
 
@@ -173,17 +175,37 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             SettingsInvalid: a variable is missing or does not fit; the text names it.
         """
-        given = {field: env[field.upper()] for field in cls.__struct_fields__ if env.get(field.upper())}
         try:
-            settings = msgspec.convert(given, cls, strict=False)
+            settings = cls._read(with_secret_files(env))
+            if settings.environment == "production":
+                check_production(secret_key=settings.secret_key, public_url=settings.public_url)
         except msgspec.ValidationError as error:
             raise SettingsInvalid(_readable(error)) from None
+        except ValueError as error:
+            raise SettingsInvalid(str(error)) from None
+        return settings
+
+    @classmethod
+    def _read(cls, env: Mapping[str, str]) -> Self:
+        given = {field: env[field.upper()] for field in cls.__struct_fields__ if env.get(field.upper())}
+        check_urls(given)
+        settings = msgspec.convert(given, cls, strict=False)
         return msgspec.structs.replace(
             settings,
             broker_redis_url=settings.broker_redis_url or _with_redis_database(settings.redis_url, 1),
             cache_redis_url=settings.cache_redis_url or settings.redis_url,
             public_url=(settings.public_url or f"http://localhost:{settings.port}").rstrip("/"),
         )
+
+    def secrets(self) -> set[str]:
+        """What must not be seen anywhere."""
+        return secrets_in((name, getattr(self, name)) for name in SECRETS)
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [(name, shown(name, getattr(self, name))) for name in self.__struct_fields__]
 
 
 def _readable(error: msgspec.ValidationError) -> str:
