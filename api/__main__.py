@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from api.app import create_app
 from api.connection_guard import ConnectionGuard
+from api.exposure import check_exposure, tls_arguments
 from api.predict_lane import lane_for
 from api.processes import ApiProcesses
 from shared.errors import OperatorError
@@ -111,12 +112,14 @@ def serve(settings: Settings, server_socket: socket.socket) -> None:
         proxy_headers=False,  # api/client_address.py knows which proxies can be believed
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
+        **tls_arguments(settings),
     )
     DrainingServer(config, app, guard=guard, drain_s=settings.drain_s).run(sockets=[server_socket])
 
 
 def run(settings: Settings) -> None:
     """Serve with as many processes as the settings say."""
+    check_exposure(settings)
     processes = settings.api_processes or max(1, (os.cpu_count() or 1) // 2)  # workers want the other half
     sockets = listen(settings.host, settings.port, processes=processes)
     if len(sockets) == 1:
