@@ -60,6 +60,12 @@ _CODES: Mapping[int, str] = {
     415: "unsupported_format",
 }
 
+# What the framework says where it says no more than the status, in words that tell what to do.
+_DETAILS: Mapping[str, str] = {
+    "Not Found": "there is no such address; /docs shows those that there are",
+    "Method Not Allowed": "the address does not take this method; `Allow` names those that it takes",
+}
+
 _NO_BODY = "Object missing required field `data`"  # how Litestar says that a body is needed
 
 # SQLSTATE codes: something refers to what goes, or what is referred to is gone; a value is taken.
@@ -236,7 +242,7 @@ def _of_framework(request: Request[Any, Any, Any] | None, error: HTTPException) 
     return Finding(
         status=error.status_code,
         code=_CODES.get(error.status_code, "caller_error"),
-        detail=error.detail,
+        detail=_DETAILS.get(error.detail, error.detail),
         headers=error.headers or {},
     )
 

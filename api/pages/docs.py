@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, Router, get
 from litestar.enums import MediaType
+from litestar.exceptions import NotFoundException
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
@@ -17,7 +18,7 @@ _STATIC: Final = Path(__file__).with_name("static")
 # the pages' icons and Swagger's are data.
 _CONTENT_POLICY: Final = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; "
-    "frame-ancestors 'none'; base-uri 'none'"
+    "object-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 _PAGE: Final = """<!doctype html>
@@ -61,9 +62,16 @@ class SwaggerPage(OpenAPIRenderPlugin):
         return _SWAGGER.encode()
 
 
+def _refuse_unknown(request: Request[Any, Any, Any]) -> None:
+    """Litestar answers whatever is not there below the page with a page of its own."""
+    if "path" in request.path_params:
+        raise NotFoundException
+
+
 DOCS_ROUTER: Final = Router(
     "/docs",
     route_handlers=[],
+    before_request=_refuse_unknown,
     include_in_schema=False,
     opt=PUBLIC,
     response_headers={"Content-Security-Policy": _CONTENT_POLICY},
