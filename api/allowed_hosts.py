@@ -14,7 +14,7 @@ class AllowedHosts:
         names = [name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()]
         if not names and settings.environment == "production":
             names = [urlsplit(settings.public_url).hostname or ""]
-        allowed = frozenset(names)
+        self.names = allowed = frozenset(names)  # empty: any
 
         @lru_cache(1024)
         def is_allowed(host: bytes) -> bool:

@@ -7,8 +7,7 @@ One look a second at all connections costs less than a timer for each request.
 
 import asyncio
 import sys
-from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,14 +18,11 @@ from api.wire_answer import wire_answer
 from api.wire_errors import MalformedHttp, RequestTooSlow, TooManyConnections
 from shared.errors import PlatformError
 
-
-class Phase(Enum):
-    """What the client is about."""
-
-    IDLE = auto()  # between two requests
-    HEAD = auto()
-    BODY = auto()
-    WAITING = auto()  # it has sent all
+# What the client is about. Numbers, not an enum: they are compared several times with each request.
+_IDLE: Final = 0  # between two requests
+_HEAD: Final = 1
+_BODY: Final = 2
+_WAITING: Final = 3  # it has sent all
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -37,8 +33,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Somebody has connected."""
         super().connection_made(transport)
-        self._phase, self._since = Phase.HEAD, self.guard.now
+        self._phase, self._since = _HEAD, self.guard.now
         self._chunk_bytes = self._head_bytes = self._body_bytes = 0
+        self._side_bytes = self._fields = 0  # what came since a piece of the body; fields of the head
         self._credit_s = self.guard.body_grace_s
         self._patience_s, self._unsent_bytes = self.guard.send_timeout_s, 0
         self._refusal: PlatformError | None = None
@@ -62,30 +59,31 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             return
         self._chunk_bytes = len(data)
-        if self._phase is Phase.BODY:
+        if self._phase == _BODY:
             self._body_bytes += len(data)
-        elif self._phase is Phase.HEAD:
+            self._side_bytes += len(data)
+        elif self._phase == _HEAD:
             self._head_bytes += len(data)
         else:
             self._begin_head()
         super().data_received(data)
-        if self._phase is Phase.HEAD and self._head_bytes > self.guard.head_rules.max_bytes:
+        if self._phase == _HEAD and self._head_bytes > self.guard.head_rules.max_bytes:
             self.refuse(self.guard.head_rules.too_large())
+        elif self._phase == _BODY and self._side_bytes > self.guard.head_rules.max_bytes:
+            self.refuse(MalformedHttp("a chunk has more to say of itself than is read; send its bytes alone"))
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        if self._phase is not Phase.HEAD:
+        if self._phase != _HEAD:
             self._begin_head()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head; after a body in chunks they would come too late to be checked."""
-        if self._phase is Phase.BODY:
-            self._refusal = MalformedHttp("header fields after the body are not read; send them before it")
-            raise self._refusal
-        super().on_header(name, value)
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._side_bytes = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """The head is there."""
@@ -97,13 +95,17 @@ class GuardedProtocol(HttpToolsProtocol):
         except PlatformError as error:
             self._refusal = error
             raise
-        self._phase = Phase.BODY
-        self._body_bytes, self._credit_s = 0, self.guard.body_grace_s
+        self._phase, self._fields = _BODY, len(self.headers)
+        self._body_bytes = self._side_bytes = 0
+        self._credit_s = self.guard.body_grace_s
         self.begin_request()
 
     def on_message_complete(self) -> None:
         """The body is there."""
-        self._phase = Phase.WAITING
+        if len(self.headers) != self._fields:  # behind a body in chunks, too late to be checked
+            self._refusal = MalformedHttp("header fields after the body are not read; send them before it")
+            raise self._refusal
+        self._phase = _WAITING
         self.end_request()
         self._be_idle_if_answered()
 
@@ -152,7 +154,7 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if cycle is None:
             return False
-        if self._phase is Phase.BODY and not self.pipeline:
+        if self._phase == _BODY and not self.pipeline:
             return bool(cycle.response_complete or getattr(cycle, "response_started", False))
         return not cycle.response_complete
 
@@ -175,11 +177,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.flow.read_paused or self._is_waited_for():
             self._since += elapsed_s
             self._body_bytes = 0
-        elif self._phase is Phase.HEAD:
+        elif self._phase == _HEAD:
             self._look_at_head()
-        elif self._phase is Phase.BODY:
+        elif self._phase == _BODY:
             self._look_at_body(elapsed_s)
-        elif self._phase is Phase.IDLE and self.guard.now - self._since > self.timeout_keep_alive:
+        elif self._phase == _IDLE and self.guard.now - self._since > self.timeout_keep_alive:
             self.transport.close()  # uvicorn's own timer is not set after an answer to half a request
 
     def _look_at_head(self) -> None:
@@ -217,17 +219,12 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete:
             return False
-        return self._phase is Phase.HEAD or getattr(cycle, "waiting_for_100_continue", False)
+        return self._phase == _HEAD or getattr(cycle, "waiting_for_100_continue", False)
 
     def _begin_head(self) -> None:
-        self._phase, self._since, self._head_bytes = Phase.HEAD, self.guard.now, 0
+        self._phase, self._since, self._head_bytes = _HEAD, self.guard.now, 0
 
     def _be_idle_if_answered(self) -> None:
         cycle: Any = self.cycle
-        if (
-            self._phase is Phase.WAITING
-            and cycle is not None
-            and cycle.response_complete
-            and not self.pipeline
-        ):
-            self._phase, self._since = Phase.IDLE, self.guard.now
+        if self._phase == _WAITING and cycle is not None and cycle.response_complete and not self.pipeline:
+            self._phase, self._since = _IDLE, self.guard.now

@@ -20,13 +20,13 @@ class HttpsOnly:
     """The rule, for these settings."""
 
     def __init__(self, settings: Settings) -> None:
-        self._wanted = settings.environment == "production"
+        self.is_wanted = settings.environment == "production"
         self._trusted = trusted_networks(settings.trusted_proxies)
         self._public = settings.public_url.encode()
 
     def holds(self, scope: HTTPScope) -> bool:
         """Whether the request came as it should."""
-        return not self._wanted or client_scheme(scope, self._trusted) == "https"
+        return not self.is_wanted or client_scheme(scope, self._trusted) == "https"
 
     def is_probe(self, scope: HTTPScope) -> bool:
         """Whether a neighbour asks how the process does: by whatever name and scheme it comes."""

@@ -113,6 +113,7 @@ class PredictLane(GuardedProtocol):
         request = self._request
         if request is not None and not request.begun:
             request.body += body
+            self._side_bytes = 0
         else:
             super().on_body(body)
 

@@ -12,6 +12,8 @@ from api.wire_errors import HeadTooLarge, MalformedHttp, TargetTooLong
 from shared.settings import Settings
 
 MAX_TARGET_BYTES: Final = 8192  # as most proxies and servers have it
+Fields = Sequence[tuple[bytes, bytes]]
+
 _HOST, _CODING, _CHUNKED = b"host", b"transfer-encoding", b"chunked"
 
 
@@ -21,7 +23,7 @@ class HeadRules:
     def __init__(self, settings: Settings) -> None:
         self._max_fields, self.max_bytes = settings.max_header_fields, settings.max_head_bytes
 
-    def check(self, target: bytes, fields: Sequence[tuple[bytes, bytes]], *, version: str) -> None:
+    def check(self, target: bytes, fields: Fields, *, version: str) -> None:
         """Let a head through.
 
         Args:
@@ -35,20 +37,16 @@ class HeadRules:
             raise TargetTooLong(f"the address has {len(target)} bytes; up to {MAX_TARGET_BYTES} are read")
         if len(fields) > self._max_fields:
             raise HeadTooLarge(f"there are {len(fields)} header fields; up to {self._max_fields} are read")
-        host: bytes | None = None
-        for name, value in fields:
-            if name == _HOST:
-                if host is not None:
-                    raise MalformedHttp("there are two Host fields; send one")
-                host = value
-            elif name == _CODING and (value.lower() != _CHUNKED or version != "1.1"):
-                raise MalformedHttp("Transfer-Encoding is `chunked`, of HTTP/1.1, or is left out")
-        if host is None and version == "1.1":
-            raise MalformedHttp("there is no Host field, which HTTP/1.1 needs")
+        names = [name for name, _ in fields]
+        hosts = names.count(_HOST)
+        if hosts != 1 and (hosts or version == "1.1"):
+            raise MalformedHttp(f"there are {hosts} Host fields; send one")
+        if _CODING in names:
+            _check_coding(fields, version)
         if not target.startswith(b"/"):
-            _check_absolute(target, host)
+            _check_absolute(target, dict(fields).get(_HOST))
 
-    def check_size(self, target: bytes, fields: Sequence[tuple[bytes, bytes]]) -> None:
+    def check_size(self, target: bytes, fields: Fields) -> None:
         """Let through a head that came with so much that it may be too large.
 
         Raises:
@@ -60,6 +58,12 @@ class HeadRules:
     def too_large(self) -> HeadTooLarge:
         """The refusal of a head of too many bytes."""
         return HeadTooLarge(f"target and header fields have more than {self.max_bytes} bytes together")
+
+
+def _check_coding(fields: Fields, version: str) -> None:
+    codings = [value.lower() for name, value in fields if name == _CODING]
+    if codings != [_CHUNKED] or version != "1.1":
+        raise MalformedHttp("Transfer-Encoding is `chunked`, of HTTP/1.1, or is left out")
 
 
 def _check_absolute(target: bytes, host: bytes | None) -> None:

@@ -100,6 +100,8 @@ def assert_problem(answer, status, code):
             400,
             "malformed_http",
         ),
+        (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n2;" + b"x" * 1_000_000, 400, "malformed_http"),
+        (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 1_000_000, 400, "malformed_http"),
         (HEAD + b"X-Nul: a\x00b\r\n\r\n", 400, "malformed_http"),
         (HEAD + b"X-Space : a\r\n\r\n", 400, "malformed_http"),
         (HEAD + b"Host: other\r\n\r\n", 400, "malformed_http"),
