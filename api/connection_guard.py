@@ -1,8 +1,10 @@
 """How many connections a process and an address may hold, and how slow they may be."""
 
 import math
+import resource
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from api.client_address import is_trusted, trusted_networks
@@ -13,6 +15,7 @@ from shared.settings import Settings
 
 LOOK_EVERY_S = 1.0
 _COME_BACK_S = 5
+_OTHER_FILES = 256  # connections to our own servers, and files on their way in or out
 
 
 class Connection(Protocol):
@@ -37,6 +40,7 @@ class ConnectionGuard:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._trusted = trusted_networks(settings.trusted_proxies)
+        self._most = _room_for(settings.max_connections)
         self._held: Counter[str] = Counter()
         self._total = 0
         self.now, self._looked_at = 0.0, -math.inf
@@ -52,7 +56,7 @@ class ConnectionGuard:
         Raises:
             TooManyConnections: there are too many; it was not counted.
         """
-        if self._total >= self._settings.max_connections:
+        if self._total >= self._most:
             raise TooManyConnections(
                 f"this process holds {self._total} connections, as many as it may", retry_after_s=_COME_BACK_S
             )
@@ -85,3 +89,20 @@ class ConnectionGuard:
         self.now += elapsed_s
         for connection in list(connections):
             connection.look(elapsed_s)
+
+
+def _room_for(connections: int) -> int:
+    """As many connections as wanted, or as the limit of open files leaves room for; raises that if it may.
+
+    A process that cannot open another file cannot even refuse a connection.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    wanted = connections + _OTHER_FILES
+    if soft < wanted:
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):  # macOS has a limit behind its limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+    return max(1, min(connections, soft - _OTHER_FILES))

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 from litestar.enums import ScopeType
+from litestar.exceptions import NotFoundException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from api.allowed_hosts import AllowedHosts
@@ -17,7 +18,6 @@ from api.https_only import HttpsOnly
 from api.problems import problem_answer
 from api.request_context import bound_to_logs, request_id_of
 from api.security_headers import Fields, SecurityHeaders
-from api.wire_errors import MalformedHttp
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -68,10 +68,10 @@ class Gate:
         """What is answered without looking for a route.
 
         Raises:
-            CallerError: the request may not come in.
+            CallerError, NotFoundException: the request may not come in.
         """
         if "\x00" in scope["path"]:  # the system's calls for files fall over it
-            raise MalformedHttp("the address has a NUL in it; leave out the %00")
+            raise NotFoundException
         if self._https.is_probe(scope):
             return None
         self._hosts.check(headers.get(b"host", b""))

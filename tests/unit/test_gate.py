@@ -85,8 +85,8 @@ async def test_a_fault_outside_the_framework_is_a_problem_that_tells_nothing():
     assert "hunter2" not in answer.text
 
 
-async def test_a_nul_in_a_path_is_refused():
-    assert_refused(await ask("/static/%00"), 400, "malformed_http")
+async def test_a_nul_in_a_path_leads_nowhere():
+    assert_refused(await ask("/static/%00"), 404, "route_not_found")
 
 
 # HTTPS
