@@ -22,6 +22,7 @@ from api.request_context import RequestContext
 from api.routes.accounts import accounts_routes
 from api.routes.analytics import analytics_routes
 from api.routes.api_keys import api_keys_routes
+from api.routes.audit_log import audit_log_routes
 from api.routes.catalog import catalog_routes
 from api.routes.deliveries import deliveries_routes
 from api.routes.health import health_routes
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> Litestar:
                 route_handlers=[
                     accounts_routes,
                     api_keys_routes,
+                    audit_log_routes,
                     catalog_routes,
                     analytics_routes,
                     deliveries_routes,

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import shared.access.tables
 import shared.analytics.tables
+import shared.audit.tables
 import shared.catalog.tables
 import shared.jobs.tables
 import shared.mail.tables

@@ -84,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_api_keys: Count = 100  # of one tenant
     credential_ttl_s: Seconds = 5.0  # how long a revoked key may work if the message of its end is lost
     credential_grace_s: Seconds = 60.0  # how long a key known before works while PostgreSQL is away
+    audit_days: Days = 365  # that the audit log goes back; 0: without end
 
     # Requests a minute, as many of them at once; 0: no limit
     predict_per_minute: PerMinute = 1_000_000  # of one key, or of one user without a key

@@ -6,6 +6,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from shared.analytics.service import fold_minutes, forget_old_counts
+from shared.audit.retention import forget_old_acts
 from shared.catalog.messages import ask_for_validation
 from shared.catalog.service import lost_validations
 from shared.database.engine import Database
@@ -72,6 +73,7 @@ class _Duties:
             self.remove_old_deliveries,
             self.resend_lost_validations,
             self.fold_old_statistics,
+            self.forget_old_acts,
             self.remove_uploads,
             self.remove_orphans,
         )
@@ -133,6 +135,11 @@ class _Duties:
         async with self._database.transaction() as session:
             await fold_minutes(session, minutes_days=self._settings.statistics_minutes_days)
             await forget_old_counts(session)
+
+    async def forget_old_acts(self) -> None:
+        """Remove what the audit log has kept for long enough."""
+        async with self._database.transaction() as session:
+            await forget_old_acts(session, days=self._settings.audit_days)
 
     async def remove_uploads(self) -> None:
         """Remove uploads whose time is up, and what belongs to none."""
