@@ -71,6 +71,7 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     state.passwords = PasswordHasher()
     closing.callback(state.passwords.close)
     state.accounts = Accounts(settings, state.database, passwords=state.passwords, tokens=tokens)
+    closing.push_async_callback(state.accounts.close)
     state.credentials = Credentials(settings, state.database, tokens)
     closing.push_async_callback(state.credentials.close)
     state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)

@@ -10,10 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
+from shared.access.failed_logins import FailedLogins
 from shared.access.passwords import PasswordHasher
 from shared.access.registration import check_password, normal_email
 from shared.access.tables import RefreshToken, Tenant, User
 from shared.access.tokens import AccessTokens, new_refresh_token, refresh_token_hash
+from shared.audit.actor import Actor, Target
+from shared.audit.log import record_audit
 from shared.database.engine import Database
 from shared.errors import Conflict, InvalidInput, Unauthenticated
 from shared.ids import new_id
@@ -56,6 +59,7 @@ class Accounts:
     ) -> None:
         self._refresh_ttl = timedelta(seconds=settings.refresh_token_ttl_s)
         self._database, self._passwords, self._tokens = database, passwords, tokens
+        self._failed = FailedLogins(database)
 
     async def register(self, *, email: str, password: str, full_name: str) -> User:
         """Make an account, with a tenant of its own.
@@ -69,9 +73,11 @@ class Accounts:
         password_hash = await self._passwords.hash(password)
         try:
             async with self._database.transaction() as session:
-                return await add_user(
+                user = await add_user(
                     session, email=address, full_name=full_name.strip(), password_hash=password_hash
                 )
+                await _note(session, "auth.register", user)
+                return user
         except IntegrityError:
             raise EmailTaken("an account with this email address exists") from None
 
@@ -84,9 +90,15 @@ class Accounts:
         async with self._database.transaction() as session:
             user = await session.scalar(select(User).where(User.email == _lookup_email(email)))
         if not await self._passwords.matches(password, user.password_hash if user else None) or user is None:
+            self._failed.note(user)
             raise WrongCredentials("no account has this email address and this password")
         async with self._database.transaction() as session:
+            await _note(session, "auth.login", user)
             return self._logged_in(session, user, family_id=new_id())
+
+    async def close(self) -> None:
+        """Write down what has failed."""
+        await self._failed.close()
 
     async def refresh(self, refresh_token: str) -> LoggedIn:
         """Spend a refresh token for new tokens.
@@ -110,6 +122,7 @@ class Accounts:
             token = await _find_token(session, refresh_token)
             if token is not None:
                 await _revoke_family(session, token.family_id)
+                await _note(session, "auth.logout", await session.get_one(User, token.user_id))
 
     async def user(self, caller: Caller) -> User:
         """The caller's own account.
@@ -169,6 +182,12 @@ async def add_user(session: AsyncSession, *, email: str, full_name: str, passwor
     session.add(user)
     await session.flush()
     return user
+
+
+async def _note(session: AsyncSession, action: str, user: User) -> None:
+    """Write down what a user has done who came without an access token."""
+    target, actor = Target(type="user", id=user.id, name=user.email), Actor.user(user.id, user.email)
+    await record_audit(session, action=action, target=target, tenant_id=user.tenant_id, actor=actor)
 
 
 def _lookup_email(email: str) -> str:

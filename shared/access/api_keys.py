@@ -14,6 +14,8 @@ from shared.access.caller import Caller
 from shared.access.key_text import key_hash, key_id_of, last_characters, new_key_text
 from shared.access.messages import announce_key
 from shared.access.tables import ApiKeyRow, Tenant
+from shared.audit.actor import Target
+from shared.audit.log import record_audit
 from shared.database.engine import Database
 from shared.errors import Conflict, NotAllowed, NotFound, Unauthenticated
 from shared.ids import new_id, parse_id
@@ -88,6 +90,9 @@ class ApiKeys:
                 last4=last_characters(text),
             )
             session.add(row)
+            await record_audit(
+                session, action="api_key.create", target=_target(key_id, name), tenant_id=caller.tenant_id
+            )
         return NewKey(row, text)
 
     async def list_keys(self, caller: Caller, *, before: UUID | None, limit: int) -> list[ApiKeyRow]:
@@ -129,8 +134,12 @@ class ApiKeys:
             found = await session.scalar(
                 delete(ApiKeyRow)
                 .where(ApiKeyRow.id == key_id, ApiKeyRow.tenant_id == tenant_id)
-                .returning(ApiKeyRow.id)
+                .returning(ApiKeyRow.name)
             )
+            if found is not None:
+                await record_audit(
+                    session, action="api_key.revoke", target=_target(key_id, found), tenant_id=tenant_id
+                )
         return found is not None
 
 
@@ -151,6 +160,10 @@ async def _note_use(session: AsyncSession, key_id: UUID) -> None:
         .where(ApiKeyRow.id == key_id, or_(ApiKeyRow.last_used_at.is_(None), long_ago))
         .values(last_used_at=func.now())
     )
+
+
+def _target(key_id: UUID, name: str) -> Target:
+    return Target(type="api_key", id=key_id, name=name)
 
 
 def _require_session(caller: Caller) -> None:

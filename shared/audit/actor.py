@@ -15,6 +15,7 @@ class ActorType(StrEnum):
     USER = "user"
     KEY = "key"
     SYSTEM = "system"
+    ANONYMOUS = "anonymous"  # did not prove who they are, as whoever mistakes a password
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SYSTEM = Actor(type=ActorType.SYSTEM)
+ANONYMOUS = Actor(type=ActorType.ANONYMOUS)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,5 +98,5 @@ def _name(who: Actor) -> "ScalarSelect[str] | None":
             return select(User.email).where(User.id == who.id).scalar_subquery()
         case ActorType.KEY:
             return select(ApiKeyRow.name).where(ApiKeyRow.id == who.id).scalar_subquery()
-        case ActorType.SYSTEM:
+        case ActorType.SYSTEM | ActorType.ANONYMOUS:
             return None

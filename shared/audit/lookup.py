@@ -33,7 +33,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActorView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did it: a `user`, an API `key`, or the platform itself (`system`). The name is of that time."""
+    """Who did it, by the name of that time: a `user`, an API `key`, the `system` itself, or `anonymous`."""
 
     type: str
     id: UUID | None

@@ -13,7 +13,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.audit.log import record_audit
+from shared.audit.state import changes
 from shared.catalog import lookup, pinning, serving
+from shared.catalog.acts import model_target, stated, version_stated, version_target
 from shared.catalog.errors import ModelInUse
 from shared.catalog.lookup import ShownModel
 from shared.catalog.messages import announce_model, ask_for_validation
@@ -56,7 +59,11 @@ class Catalog:
             ModelNotFound: the upload names its model by an id, and there is none.
         """
         async with self._database.transaction() as session:
-            await insert_version(session, tenant_id, upload)
+            version = await insert_version(session, tenant_id, upload)
+            target, after = version_target(upload.model, version), version_stated(version)
+            await record_audit(
+                session, action="version.create", target=target, after=after, tenant_id=tenant_id
+            )
         await _hint(ask_for_validation(self._redis, [upload.version_id]))
 
     async def settled(self, tenant_id: UUID, version_id: UUID, *, wait_s: float) -> UploadedVersion:
@@ -105,7 +112,7 @@ class Catalog:
         Raises:
             InvalidModelSettings, TooManyPinnedReplicas: the settings cannot be.
         """
-        async with self._changing(tenant_id, model) as (session, row):
+        async with self._changing(tenant_id, model, action="model.change") as (session, row):
             if settings is not UNSET:
                 await pinning.tune(session, row, settings, max_pinned=max_pinned)
             if description is not UNSET:
@@ -144,7 +151,7 @@ class Catalog:
         Raises:
             VersionNotServable: it is not ready.
         """
-        async with self._changing(tenant_id, model) as (session, row):
+        async with self._changing(tenant_id, model, action="model.promote") as (session, row):
             await serving.promote(session, row, await lookup.find_version(session, row, number))
         return await self.show(tenant_id, str(row.id))
 
@@ -164,7 +171,7 @@ class Catalog:
         Raises:
             NothingToRollBack: none did.
         """
-        async with self._changing(tenant_id, model) as (session, row):
+        async with self._changing(tenant_id, model, action="model.roll_back") as (session, row):
             await serving.roll_back(session, row)
         return await self.show(tenant_id, str(row.id))
 
@@ -179,10 +186,14 @@ class Catalog:
         Raises:
             ModelInUse: some do.
         """
-        async with self._changing(tenant_id, model) as (session, row):
+        async with self._changing(tenant_id, model, action=None) as (session, row):
             version = await lookup.find_version(session, row, number)
             await _refuse_if_used(session, version.id, count_jobs)
             await serving.withdraw(session, row, version)
+            target, before = version_target(row.name, version), version_stated(version)
+            await record_audit(
+                session, action="version.delete", target=target, before=before, tenant_id=tenant_id
+            )
         await self._remove_objects([version])
 
     async def delete_model(self, tenant_id: UUID, model: str, *, count_jobs: CountJobs) -> None:
@@ -194,9 +205,13 @@ class Catalog:
         Raises:
             ModelInUse: some do.
         """
-        async with self._changing(tenant_id, model) as (session, row):
+        async with self._changing(tenant_id, model, action=None) as (session, row):
             await _refuse_if_used(session, row.id, count_jobs)
             versions = await lookup.all_versions(session, row)
+            before = await stated(session, row) | {"versions": len(versions)}
+            await record_audit(
+                session, action="model.delete", target=model_target(row), before=before, tenant_id=tenant_id
+            )
             await session.delete(row)
         await self._remove_objects(versions)
 
@@ -205,11 +220,28 @@ class Catalog:
         return self._storage.read(version.artifact_key, end=version.artifact_size_bytes)
 
     @asynccontextmanager
-    async def _changing(self, tenant_id: UUID, model: str) -> AsyncIterator[tuple[AsyncSession, ModelRow]]:
-        """A transaction that holds the model for itself; the news go out after its commit."""
+    async def _changing(
+        self, tenant_id: UUID, model: str, *, action: str | None
+    ) -> AsyncIterator[tuple[AsyncSession, ModelRow]]:
+        """A transaction that holds the model for itself; the news go out after its commit.
+
+        Args:
+            action: under which it is written down what has changed of the model; None: the caller does that.
+        """
         async with self._database.transaction() as session:
             row = await lookup.find_model(session, tenant_id, model, lock=True)
+            was = await stated(session, row) if action else {}
             yield session, row
+            if action:
+                before, after = changes(was, await stated(session, row))
+                await record_audit(
+                    session,
+                    action=action,
+                    target=model_target(row),
+                    before=before,
+                    after=after,
+                    tenant_id=tenant_id,
+                )
         self._news.model_changed(row.id)  # who changed it must see it at once, wherever the message is
         await _hint(announce_model(self._redis, row.id))
 

@@ -7,6 +7,8 @@ import msgspec
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.audit.log import record_audit
+from shared.catalog.acts import model_target
 from shared.catalog.errors import ModelNotFound, VersionNotFound, VersionNotServable
 from shared.catalog.lookup import is_called
 from shared.catalog.model_settings import ModelSettings
@@ -130,6 +132,15 @@ async def record_verdict(session: AsyncSession, version_id: UUID, verdict: Verdi
         return False
     if version.status == VersionStatus.READY:
         await promote_if_newest(session, model, version)
+    if model.current_version_id == version.id:
+        after = {"version": version.number}
+        await record_audit(
+            session,
+            action="model.promote",
+            target=model_target(model),
+            after=after,
+            tenant_id=model.tenant_id,
+        )
     return True
 
 

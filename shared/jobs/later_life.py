@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from shared.database.engine import Database
+from shared.jobs.acts import note_job
 from shared.jobs.hints import send_hints
 from shared.jobs.lookup import find_job, progress_of
 from shared.jobs.news import JobNews
@@ -36,7 +37,9 @@ class LaterLife:
         async with self._database.transaction() as session:
             await take_place(session, tenant_id, settings=self._settings)
             row = await find_job(session, tenant_id, job, lock=True)
+            was = {"status": row.status}
             hints = await retry_job(session, row)
+            await note_job(session, row, "job.retry", before=was)
             progress = await progress_of(session, [row])
             view = job_view(row, progress[row.id], public_url=self._settings.public_url)
         await self._news.announce(view.id)
@@ -53,4 +56,5 @@ class LaterLife:
         async with self._database.transaction() as session:
             row = await find_job(session, tenant_id, job, lock=True)
             hints = await delete_job(session, row)
+            await note_job(session, row, "job.delete")
         await send_hints(self._messenger, hints)

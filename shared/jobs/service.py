@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.engine import Database
+from shared.jobs.acts import note_job
 from shared.jobs.ending import end_job
 from shared.jobs.errors import JobEnded
 from shared.jobs.errors_file import ErrorsFile, errors_file_of
@@ -135,7 +136,10 @@ class JobService:
             return []
         if job.status in ENDED:
             raise JobEnded(f"the job has {job.status}: there is nothing left to cancel")
-        return await end_job(session, job, JobStatus.CANCELLED, settings=self._settings)
+        was = {"status": job.status}
+        hints = await end_job(session, job, JobStatus.CANCELLED, settings=self._settings)
+        await note_job(session, job, "job.cancel", before=was)
+        return hints
 
     async def _view(self, session: AsyncSession, job: JobRow) -> JobView:
         progress = await progress_of(session, [job])

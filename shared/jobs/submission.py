@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
+from shared.jobs.acts import note_job
 from shared.jobs.expiry import start_clock
 from shared.jobs.further_outputs import further_outputs
 from shared.jobs.hints import send_hints
@@ -127,6 +128,7 @@ class JobSubmissions:
             standing = await add_once(session, job, mark)
             if standing is job:
                 session.add_all(described.files)
+                await note_job(session, job, "job.create")
             return await self._view(session, standing)
 
     async def describe(self, tenant_id: UUID, job_id: UUID, form: JobForm, *, source: Source) -> Described:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.engine import Database
 from shared.ids import new_id
+from shared.jobs.acts import note_job
 from shared.jobs.hints import send_hints
 from shared.jobs.input_address import InputAddress
 from shared.jobs.inputs import Input, JobInputs
@@ -98,6 +99,7 @@ class ScheduledJobs:
         job.schedule_id = row.id
         session.add(job)
         await session.flush()
+        await note_job(session, job, "job.create")
         row.last_run_at, row.last_job_id, row.last_error, row.refusals = now, job.id, None, 0
         return job
 

@@ -15,6 +15,7 @@ from shared.ids import parse_id
 from shared.jobs.lookup import progress_of
 from shared.jobs.tables import JobRow
 from shared.jobs.view import JobView, job_view
+from shared.schedules.acts import note_schedule, stated
 from shared.schedules.errors import ScheduleNameTaken, TooManySchedules
 from shared.schedules.lookup import find_schedule, timing_of
 from shared.schedules.request import NewSchedule, ScheduleChanges, ScheduledJob, read_job, read_name
@@ -48,7 +49,9 @@ class Schedules:
             _set_job(row, job)
             _set_timing(row, timing, now=await database_now(session), enabled=asked.enabled)
             session.add(row)
-            return await _stored(session, row)
+            view = await _stored(session, row)
+            await note_schedule(session, row, "schedule.create", after=stated(row))
+            return view
 
     async def get(self, tenant_id: UUID, schedule: str) -> ScheduleView:
         """A schedule.
@@ -84,14 +87,16 @@ class Schedules:
             await self._check(tenant_id, job, await self._present_timing(tenant_id, schedule))
         async with self._database.transaction() as session:
             row = await find_schedule(session, tenant_id, schedule, lock=True)
-            now = await database_now(session)
+            now, was = await database_now(session), stated(row)
             if job is not None:
                 _set_job(row, job)
             _set_plain(row, given)
             timing = changes.timing(timing_of(row))
             if timing is not None or "enabled" in given:
                 _retime(row, timing, now=now, enabled=given.get("enabled"))
-            return await _stored(session, row)
+            view = await _stored(session, row)
+            await note_schedule(session, row, "schedule.change", before=was, after=stated(row))
+            return view
 
     async def delete(self, tenant_id: UUID, schedule: str) -> None:
         """Forget a schedule. Its jobs stay.
@@ -100,7 +105,9 @@ class Schedules:
             ScheduleNotFound: there is none, or it is another tenant's.
         """
         async with self._database.transaction() as session:
-            await session.delete(await find_schedule(session, tenant_id, schedule, lock=True))
+            row = await find_schedule(session, tenant_id, schedule, lock=True)
+            await note_schedule(session, row, "schedule.delete", before=stated(row))
+            await session.delete(row)
 
     async def run(self, tenant_id: UUID, schedule: str) -> JobView:
         """Submit a job now, whatever the schedule's times are, and whether others of it run.
@@ -139,6 +146,7 @@ class Schedules:
             await lock_tenant(session, seen.tenant_id)
             row = await find_schedule(session, seen.tenant_id, str(seen.id), lock=True)
             job = await self._jobs.add(session, row, ready, now=await database_now(session))
+            await note_schedule(session, row, "schedule.run", after={"job_id": job.id})
             return await self._job_view(session, job)
 
     async def _job_view(self, session: AsyncSession, job: JobRow) -> JobView:

@@ -28,6 +28,7 @@ from shared.storage.errors import ObjectMissing
 from shared.storage.object_files import PIECE_BYTES as STORE_BYTES
 from shared.storage.object_files import Written
 from shared.storage.store import Storage
+from shared.uploads.acts import note_upload
 from shared.uploads.errors import OffsetMismatch, UploadComplete, UploadIncomplete, UploadTakenOver
 from shared.uploads.incoming import Incoming
 from shared.uploads.keys import new_piece_key, new_whole_key, upload_folder
@@ -192,6 +193,7 @@ class Reception:
         async with self._database.transaction() as session:
             await self._update(session, claim, key=key, digest=written.digest, size_bytes=written.size_bytes)
             await session.execute(delete(PieceRow).where(PieceRow.upload_id == claim.upload_id))
+            await note_upload(session, await session.get_one(UploadRow, claim.upload_id), "upload.complete")
 
     @asynccontextmanager
     async def _as_long_as_held(self, claim: Claim) -> AsyncIterator[None]:

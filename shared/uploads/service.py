@@ -14,6 +14,7 @@ from shared.database.tenant_lock import lock_tenant
 from shared.errors import TooLarge
 from shared.settings import Settings
 from shared.storage.store import Storage
+from shared.uploads.acts import note_upload
 from shared.uploads.errors import TooManyUploads, UploadIncomplete
 from shared.uploads.lookup import expiry, find_upload, is_open, uploads_of
 from shared.uploads.reception import PIECE_BYTES, Claim, Reception
@@ -72,6 +73,8 @@ class Uploads:
                 expires_at=await database_now(session) + ttl,
             )
             session.add(row)
+            await session.flush()
+            await note_upload(session, row, "upload.create")
         return row
 
     async def get(self, tenant_id: UUID, upload: str) -> UploadRow:
@@ -112,6 +115,7 @@ class Uploads:
         async with self._database.transaction() as session:
             row = await find_upload(session, tenant_id, upload, lock=True)
             await session.execute(update(UploadRow).where(UploadRow.id == row.id).values(ended_at=func.now()))
+            await note_upload(session, row, "upload.delete")
 
     async def take(self, tenant_id: UUID, upload: UUID | str, *, key: str) -> UploadedFile:
         """Copy a complete upload to `key`. It stays, and can be taken again until it expires.

@@ -80,8 +80,7 @@ async def test_the_platform_itself_is_an_actor_too(database, acts, account):
         "DELETE FROM audit_log",
         "TRUNCATE audit_log",
         # Not even what removes old acts can change one.
-        "WITH _ AS (SELECT set_config('modelyard.audit_retention', 'on', true))"
-        " UPDATE audit_log SET action = (SELECT set_config FROM _)",
+        "UPDATE audit_log SET action = set_config('modelyard.audit_retention', 'on', true)",
     ],
 )
 async def test_the_database_refuses_to_change_what_is_written(database, note, acts, statement):
@@ -160,4 +159,4 @@ async def test_failures_without_end_are_not_written_down_without_end(database, a
 
     written = await acts(limit=100)
     assert len(written) == MOST_FAILURES
-    assert "further" in written[0]["after"]
+    assert len([act for act in written if act["after"]]) == 1  # the last, which says that it is

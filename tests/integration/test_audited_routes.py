@@ -1,0 +1,155 @@
+"""Every operation that changes something leaves an act in the audit log, or says here why not."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from httpx import AsyncClient, Response
+from sqlalchemy import func, select, update
+
+from shared.audit.tables import AuditRow
+from shared.database.engine import Database
+from shared.jobs.tables import JobRow
+from tests.fixtures.api import Judge
+
+CHANGING = {"post", "put", "patch", "delete"}
+
+# Why they leave none.
+EXCEPT = {
+    "POST /api/v1/auth/refresh": "continues a log-in that is written down",
+    "POST /api/v1/predict/{model}": "changes nothing; analytics count it. `respond-async` leaves job.create",
+}
+
+ROWS = {"rows": [[5.1, 3.5]]}
+PASSWORD = "SecureP@ss123"
+ACCOUNT = {"email": "ada@example.com", "password": PASSWORD}
+
+
+class Owner:
+    """Does one thing after the other, and remembers what each answered by its operation."""
+
+    def __init__(self, client: AsyncClient, database: Database) -> None:
+        self._client, self._database = client, database
+        self._headers: dict[str, str] = {}
+        self.refresh_token = ""
+        self.done: dict[str, list[str]] = {}  # the actions that each operation left
+
+    async def does(self, operation: str, path: str | None = None, **request: Any) -> Response:
+        """Send a request, which must succeed; the actions it has left are in `done`."""
+        method, _, template = operation.partition(" ")
+        before = await self._acts()
+        headers = self._headers | request.pop("headers", {})
+        url = f"/api/v1{path or template}"
+        answer = await self._client.request(method, url, headers=headers, **request)
+        assert answer.status_code < 300, (operation, answer.text)
+        acts = {act: action for act, action in (await self._acts()).items() if act not in before}
+        self.done.setdefault(f"{method} /api/v1{template}", []).extend(acts.values())
+        return answer
+
+    def logs_in(self, tokens: dict[str, Any]) -> None:
+        token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def ends_jobs(self) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(JobRow).where(JobRow.ended_at.is_(None)).values(status="failed", ended_at=func.now())
+            )
+
+    async def _acts(self) -> dict[UUID, str]:
+        async with self._database.transaction() as session:
+            rows = (await session.execute(select(AuditRow.id, AuditRow.action))).all()
+        return {row.id: row.action for row in rows}
+
+
+@pytest.fixture
+def owner(client: AsyncClient, database: Database) -> Owner:
+    return Owner(client, database)
+
+
+async def test_every_operation_that_changes_something_is_written_down(client, owner, judge):
+    await keys_and_account(owner)
+    await models(owner, judge)
+    await jobs(owner)
+    await schedules(owner)
+    await uploads(owner)
+    await models_gone(owner)
+    await owner.does("POST /auth/logout", json={"refresh_token": owner.refresh_token})
+
+    document = (await client.get("/openapi.json")).json()
+    operations = {
+        f"{method.upper()} {path}"
+        for path, item in document["paths"].items()
+        for method in item.keys() & CHANGING
+    }
+    assert operations - EXCEPT.keys() == owner.done.keys(), "do it here, or say in EXCEPT why it leaves none"
+    assert {operation: acts for operation, acts in owner.done.items() if not acts} == {}
+    assert EXCEPT.keys() <= operations
+    assert owner.done["POST /api/v1/models/{model}/rollback"] == ["model.roll_back"]
+
+
+async def keys_and_account(owner: Owner) -> None:
+    await owner.does("POST /auth/register", json=ACCOUNT)
+    owner.logs_in((await owner.does("POST /auth/login", json=ACCOUNT)).json())
+    key = (await owner.does("POST /api-keys", json={"name": "ci"})).json()
+    await owner.does("DELETE /api-keys/{key}", f"/api-keys/{key['id']}")
+
+
+async def models(owner: Owner, judge: Judge) -> None:
+    now = {"Prefer": "wait=0"}
+    files, named = {"file": ("m.pkl", b"a model")}, {"name": "iris"}
+    first = await owner.does("POST /models/upload", files=files, data=named, headers=now)
+    await judge(first.json()["version"]["id"])
+    path = "/models/iris"
+    put = await owner.does("PUT /models/{model}/versions", f"{path}/versions", content=b"b", headers=now)
+    await judge(put.json()["version"]["id"])
+    await owner.does("PATCH /models/{model}", path, json={"description": "of flowers"})
+    promote = "POST /models/{model}/versions/{number}/promote"
+    await owner.does(promote, f"{path}/versions/1/promote", headers=now)
+    await owner.does("POST /models/{model}/rollback", f"{path}/rollback", headers=now)
+
+
+async def models_gone(owner: Owner) -> None:
+    await owner.ends_jobs()
+    await owner.does("DELETE /models/{model}/versions/{number}", "/models/iris/versions/1")
+    await owner.does("DELETE /models/{model}", "/models/iris")
+
+
+async def jobs(owner: Owner) -> None:
+    asked = {"model": "iris", "input": ROWS}
+    job = (await owner.does("POST /jobs", json=asked)).json()["id"]
+    await owner.does("PUT /jobs/{job}", f"/jobs/{UUID(int=7)}", json=asked)
+    await owner.does("POST /jobs/{job}/cancel", f"/jobs/{job}/cancel")
+    await owner.does("POST /jobs/{job}/retry", f"/jobs/{job}/retry")
+    await owner.ends_jobs()
+    await owner.does("DELETE /jobs/{job}", f"/jobs/{job}")
+
+
+async def schedules(owner: Owner) -> None:
+    asked = {"name": "nightly", "cron": "0 3 * * *", "job": {"model": "iris", "input": ROWS}}
+    path = "/schedules/nightly"
+    await owner.does("POST /schedules", json=asked)
+    await owner.does("PATCH /schedules/{schedule}", path, json={"enabled": False})
+    await owner.does("POST /schedules/{schedule}/run", f"{path}/run")
+    await owner.does("DELETE /schedules/{schedule}", path)
+
+
+async def uploads(owner: Owner) -> None:
+    path = f"/uploads/{(await owner.does('POST /uploads', json={'file_name': 'rows.csv'})).json()['id']}"
+    sent = {"Upload-Offset": "0", "Upload-Complete": "?1", "Content-Type": "application/octet-stream"}
+    await owner.does("PATCH /uploads/{upload}", path, content=b"a,b\n1,2\n", headers=sent)
+    await owner.does("DELETE /uploads/{upload}", path)
+
+
+async def test_a_wrong_password_is_told_to_the_account_it_was_tried_at(app, client, owner):
+    await keys_and_account(owner)
+    wrong = ACCOUNT | {"password": "not it at all"}
+
+    await client.post("/api/v1/auth/login", json=wrong)
+    await app.state.accounts.close()
+
+    answer = await owner.does("GET /audit-log", "/audit-log?action=auth.login_failed")
+    (act,) = answer.json()["items"]
+    assert act["actor"] == {"type": "anonymous", "id": None, "name": None}
+    assert act["target"]["name"] == ACCOUNT["email"]
+    assert act["address"] == "127.0.0.1"
