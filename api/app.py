@@ -31,6 +31,7 @@ from api.routes.metrics import metrics_routes
 from api.routes.predict_later import predict_later_routes
 from api.routes.schedules import schedules_routes
 from api.routes.uploads import uploads_routes
+from api.routes.usage import usage_routes
 from api.routes.webhooks import webhooks_routes
 from shared.access.tokens import AccessTokens
 from shared.jobs.input_buckets import check_places
@@ -80,6 +81,7 @@ def create_app(settings: Settings) -> Litestar:
                     predict_later_routes,
                     schedules_routes,
                     uploads_routes,
+                    usage_routes,
                     webhooks_routes,
                 ],
                 opt=LIMITED_BY_METHOD,

@@ -9,6 +9,7 @@ from litestar.datastructures import State
 
 from api.credentials import Credentials
 from api.event_streams import EventStreams
+from api.prediction_quotas import PredictionQuotas
 from api.predictor import Predictor
 from api.promotions import Promotions
 from api.readiness import Readiness
@@ -116,10 +117,13 @@ async def _open_predictions(state: State, settings: Settings, closing: AsyncExit
     closing.push_async_callback(state.recorder.close)
     state.predictor = Predictor(settings, state.database, state.redis, recorder=state.recorder)
     closing.push_async_callback(state.predictor.close)
-    state.predict_route.open(state.predictor, state.credentials)
+    state.prediction_quotas = PredictionQuotas(settings, state.database)
+    closing.push_async_callback(state.prediction_quotas.close)
+    state.predict_route.open(state.predictor, state.credentials, state.prediction_quotas)
     state.catalog_news.on_model_change(_forget_routes(state.predictor))
     await state.recorder.start()
     await publisher.start()
+    await state.prediction_quotas.start()
     await state.predictor.start()
 
 

@@ -56,7 +56,7 @@ async def uploaded_form(
             model=check_name(fields.name),
             description=fields.description,
             model_type=fields.model_type,
-            sample_key=sample.key if sample else None,
+            sample=sample,
         )
 
 
@@ -109,7 +109,7 @@ def _upload(
     model: str,
     model_type: str | None,
     description: str | None = None,
-    sample_key: str | None = None,
+    sample: StoredFile | None = None,
 ) -> Upload:
     return Upload(
         version_id=version_id,
@@ -120,7 +120,8 @@ def _upload(
         artifact_key=file.key,
         artifact_digest=file.digest,
         artifact_size_bytes=file.size_bytes,
-        sample_key=sample_key,
+        sample_key=sample.key if sample else None,
+        sample_size_bytes=sample.size_bytes if sample else 0,
     )
 
 

@@ -19,6 +19,7 @@ from api.credentials import Credentials, token_of
 from api.flight import Flight, OnLanded, Question
 from api.predict_answer import Answer, answer_of
 from api.predict_request import Fields, Headers, check_method, deadline_s, model_of, read_body
+from api.prediction_quotas import PredictionQuotas
 from api.predictor import Predictor
 from api.prefer import prefers_later
 from api.problems import problem_answer
@@ -40,17 +41,18 @@ class PredictRoute:
         self._app = app
         self._predictor: Predictor
         self._credentials: Credentials
+        self._quotas: PredictionQuotas
 
         @lru_cache(10_000)
-        def limits_of(caller: Caller) -> tuple[Limit, ...]:
+        def limits_of(caller: Caller, per_day: int) -> tuple[Limit, ...]:
             check_permission(caller.role, caller.scopes, needed=(Scope.PREDICT,), changing=True)
-            return limits_for(settings, RouteClass.PREDICT, caller=caller, client_ip="")
+            return limits_for(settings, RouteClass.PREDICT, caller=caller, client_ip="", per_day=per_day)
 
         self._limits_of = limits_of  # the same tuple for the same caller: the queue groups by it
 
-    def open(self, predictor: Predictor, credentials: Credentials) -> None:
+    def open(self, predictor: Predictor, credentials: Credentials, quotas: PredictionQuotas) -> None:
         """Answer by these from now on."""
-        self._predictor, self._credentials = predictor, credentials
+        self._predictor, self._credentials, self._quotas = predictor, credentials, quotas
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -132,7 +134,7 @@ class PredictRoute:
             model=model_of(path, PREFIX),
             body=body,
             deadline=self._predictor.deadline(deadline_s(headers)),
-            limits=self._limits_of(caller),
+            limits=self._limits_of(caller, self._quotas.of(caller.tenant_id)),
             content_type=headers.get(b"content-type"),
             inference_header=headers.get(b"inference-header-content-length"),
             query=query,

@@ -18,6 +18,7 @@ from shared.errors import RateLimited
 from shared.limits.decision import Decision, whole_seconds
 from shared.limits.limiter import RateLimiter
 from shared.limits.policy import Limit, RouteClass, limits_for
+from shared.quotas.errors import PredictionsQuotaExceeded
 from shared.settings import Settings
 
 _OPT = "rate_limit"
@@ -79,12 +80,15 @@ def limit_headers(decision: Decision) -> list[tuple[bytes, bytes]]:
 
 def refusal(decision: Decision) -> RateLimited:
     """The error that tells the caller of a request that was not let through."""
-    limit = min(decision.standings, key=lambda standing: standing.remaining).limit
+    limit = min(decision.standings, key=lambda s: (s.remaining, not s.limit.is_of_day)).limit
+    told = {name.decode(): value.decode() for name, value in limit_headers(decision)}
+    if limit.is_of_day:
+        return PredictionsQuotaExceeded(limit.burst, retry_after_s=decision.retry_after_s, headers=told)
     return RateLimited(
         f"more than {limit.burst} requests in {limit.window_s} s of the kind '{limit.name}':"
         f" come back in {decision.retry_after_s} s",
         retry_after_s=decision.retry_after_s,
-        headers={name.decode(): value.decode() for name, value in limit_headers(decision)},
+        headers=told,
     )
 
 

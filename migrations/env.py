@@ -13,6 +13,7 @@ import shared.audit.tables
 import shared.catalog.tables
 import shared.jobs.tables
 import shared.mail.tables
+import shared.quotas.tables
 import shared.uploads.tables
 import shared.webhooks.tables  # noqa: F401  they are imported for what they add to the metadata
 from shared.database.base import Base

@@ -21,6 +21,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(min_length=32)]
 Days = Annotated[int, Meta(ge=0, le=36_500)]  # 0: no end
+Allowance = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # 0: none
 PerMinute = Annotated[int, Meta(ge=0, le=60_000_000)]  # 0: no limit
 
 
@@ -85,6 +86,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     credential_ttl_s: Seconds = 5.0  # how long a revoked key may work if the message of its end is lost
     credential_grace_s: Seconds = 60.0  # how long a key known before works while PostgreSQL is away
     audit_days: Days = 365  # that the audit log goes back; 0: without end
+
+    # What one tenant may have and use; 0: no quota. Its own quotas go first (docs/how-to/set-quotas.md)
+    quota_storage_bytes: Allowance = 0  # versions, uploads, inputs and results of jobs
+    quota_models: Allowance = 0
+    quota_versions: Allowance = 0  # of all its models
+    quota_job_rows_per_day: Allowance = 0  # a day ends at midnight in UTC
+    quota_predictions_per_day: Allowance = 0  # requests, of any number of rows
 
     # Requests a minute, as many of them at once; 0: no limit
     predict_per_minute: PerMinute = 1_000_000  # of one key, or of one user without a key

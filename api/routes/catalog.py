@@ -72,7 +72,7 @@ class ModelChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     status_code=201,
     operation_class=UploadForm,
     opt=LIMITED_AS_UPLOAD,
-    responses=answers(400, 401, 413, 415, 422),
+    responses=answers(400, 401, 409, 413, 415, 422),
 )
 async def upload_model(
     request: Request[Any, Any, Any],
@@ -90,7 +90,7 @@ async def upload_model(
     goes on serving. If the verdict takes longer than the wait, `status` is `validating`: look again later.
     """
     async with uploaded_form(request, storage, settings) as upload:
-        await catalog.add_version(caller.tenant_id, upload)
+        await catalog.add_version(caller.tenant_id, upload, settings=settings)
     wait_s = preferred_wait_s(prefer, default_s=settings.verdict_wait_s, most_s=MOST_WAIT_S)
     uploaded = await catalog.settled(caller.tenant_id, upload.version_id, wait_s=wait_s)
     return _created(upload_answer(uploaded, settings.public_url))
@@ -101,7 +101,7 @@ async def upload_model(
     status_code=201,
     operation_class=RawBody,
     opt=LIMITED_AS_UPLOAD,
-    responses=answers(400, 401, 404, 413, 422),
+    responses=answers(400, 401, 404, 409, 413, 422),
 )
 async def put_version(
     request: Request[Any, Any, Any],
@@ -121,7 +121,7 @@ async def put_version(
     as the form does.
     """
     async with uploaded_body(request, storage, settings, model=model, model_type=model_type) as upload:
-        await catalog.add_version(caller.tenant_id, upload)
+        await catalog.add_version(caller.tenant_id, upload, settings=settings)
     wait_s = preferred_wait_s(prefer, default_s=settings.verdict_wait_s, most_s=MOST_WAIT_S)
     uploaded = await catalog.settled(caller.tenant_id, upload.version_id, wait_s=wait_s)
     return _created(upload_answer(uploaded, settings.public_url))

@@ -19,6 +19,9 @@ from shared.audit.log import record_audit
 from shared.database.engine import Database
 from shared.errors import Conflict, NotAllowed, NotFound, Unauthenticated
 from shared.ids import new_id, parse_id
+from shared.quotas.holdings import held
+from shared.quotas.limits import limit_of
+from shared.quotas.quota import Quota
 from shared.settings import Settings
 
 _NOTE_USE_EVERY = timedelta(minutes=1)
@@ -66,7 +69,7 @@ class ApiKeys:
         Args:
             forget: called with each key that was revoked here, ahead of the message to other processes.
         """
-        self._max_keys = settings.max_api_keys
+        self._settings = settings
         self._database, self._redis, self._forget = database, redis, forget
 
     async def create(self, caller: Caller, *, name: str) -> NewKey:
@@ -125,9 +128,9 @@ class ApiKeys:
     async def _make_room(self, session: AsyncSession, tenant_id: UUID) -> None:
         # The tenant's row is held, so that two at once do not both find the last place free.
         await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
-        query = select(func.count()).select_from(ApiKeyRow).where(ApiKeyRow.tenant_id == tenant_id)
-        if (await session.scalar(query) or 0) >= self._max_keys:
-            raise TooManyKeys(f"there are {self._max_keys} API keys, which is the most: revoke one first")
+        most = await limit_of(session, tenant_id, Quota.API_KEYS, settings=self._settings)
+        if most and await held(session, tenant_id, Quota.API_KEYS) >= most:
+            raise TooManyKeys(f"there are {most} API keys, which is the most: revoke one first")
 
     async def _delete(self, tenant_id: UUID, key_id: UUID) -> bool:
         async with self._database.transaction() as session:

@@ -1,9 +1,10 @@
 """Who uses the platform: tenants, their users, and what they prove themselves with."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.database.base import Base, Identified
@@ -13,11 +14,15 @@ class Tenant(Identified, Base):
     """Owner of models, jobs and keys. Everybody who registers gets one of their own."""
 
     __tablename__ = "tenants"
+    __table_args__ = (Index("ix_tenants_own_quotas", "id", postgresql_where=text("quotas <> '{}'")),)
 
     name: Mapped[str]
     webhook_salt: Mapped[bytes]  # the tenant's webhook secret is derived from it; a new salt is a new secret
     webhook_salt_before: Mapped[bytes | None]  # of the secret that a rotation replaced, which signs too until
     webhook_salt_before_until: Mapped[datetime | None]
+    quotas: Mapped[dict[str, Any]] = mapped_column(  # by shared.quotas.quota.Quota; else the default
+        default=dict, server_default=text("'{}'")
+    )
 
 
 class User(Identified, Base):

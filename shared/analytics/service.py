@@ -29,6 +29,7 @@ from shared.analytics.sums import sum_of_arrays, sums
 from shared.analytics.tables import ARRAYS, NUMBERS, CountsRow
 from shared.analytics.tally import Tally
 from shared.catalog.tables import VersionRow
+from shared.quotas.days import Use, add_requests
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
@@ -41,9 +42,16 @@ _KEY: Final = (CountsRow.version_id, CountsRow.start, CountsRow.seconds)
 
 
 async def add_counts(session: AsyncSession, rows: Rows) -> None:
-    """Add the counts to those of their minutes. Counts of versions that were deleted go nowhere."""
+    """Add the counts to those of their minutes, and of their tenants' days.
+
+    Counts of versions that were deleted go to the days alone, those of deleted models nowhere.
+    """
     # In one order everywhere, or two processes that add to the same rows could wait for each other.
     await session.execute(_ADD, [_values(key, rows[key]) for key in sorted(rows)])
+    await add_requests(
+        session,
+        [Use(tally.model_id, start.date(), tally.requests, tally.rows) for (_, start), tally in rows.items()],
+    )
 
 
 async def fold_minutes(session: AsyncSession, *, minutes_days: int) -> int:

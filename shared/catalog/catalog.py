@@ -22,10 +22,12 @@ from shared.catalog.lookup import ShownModel
 from shared.catalog.messages import announce_model, ask_for_validation
 from shared.catalog.model_settings import SettingsChanges
 from shared.catalog.news import CatalogNews
+from shared.catalog.room import take_room
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.upload import Upload, insert_version
 from shared.catalog.version import VersionStatus
 from shared.database.engine import Database
+from shared.settings import Settings
 from shared.storage.store import Storage
 
 log = structlog.get_logger()
@@ -50,15 +52,17 @@ class Catalog:
         self._database, self._redis = database, redis
         self._storage, self._news = storage, news
 
-    async def add_version(self, tenant_id: UUID, upload: Upload) -> None:
+    async def add_version(self, tenant_id: UUID, upload: Upload, *, settings: Settings) -> None:
         """Record an artifact that is in storage as the model's next version, and have it validated.
 
         A model that is not there is made.
 
         Raises:
             ModelNotFound: the upload names its model by an id, and there is none.
+            QuotaExceeded: the tenant has no room for it.
         """
         async with self._database.transaction() as session:
+            await take_room(session, tenant_id, upload, settings=settings)
             version = await insert_version(session, tenant_id, upload)
             target, after = version_target(upload.model, version), version_stated(version)
             await record_audit(

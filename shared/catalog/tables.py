@@ -46,6 +46,7 @@ class VersionRow(Identified, Base):
     artifact_digest: Mapped[str]  # SHA-256, hexadecimal
     artifact_size_bytes: Mapped[int] = mapped_column(BigInteger)
     sample_key: Mapped[str | None]
+    sample_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     verdict: Mapped[dict[str, Any] | None]  # shared.catalog.verdict.Verdict
     ready_at: Mapped[datetime | None]
     validation_attempts: Mapped[int] = mapped_column(default=0)  # counted when a worker claims it

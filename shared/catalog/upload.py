@@ -32,6 +32,12 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     artifact_digest: str
     artifact_size_bytes: int
     sample_key: str | None = None
+    sample_size_bytes: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all that it has in storage."""
+        return self.artifact_size_bytes + self.sample_size_bytes
 
 
 def artifact_key(version_id: UUID) -> str:
@@ -66,6 +72,7 @@ async def insert_version(session: AsyncSession, tenant_id: UUID, upload: Upload)
         artifact_digest=upload.artifact_digest,
         artifact_size_bytes=upload.artifact_size_bytes,
         sample_key=upload.sample_key,
+        sample_size_bytes=upload.sample_size_bytes if upload.sample_key else None,
     )
     session.add(version)
     await session.flush()

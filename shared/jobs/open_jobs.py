@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.tenant_lock import lock_tenant
 from shared.jobs.errors import TooManyJobs
-from shared.jobs.tables import JobRow
+from shared.quotas.holdings import held
+from shared.quotas.limits import limit_of
+from shared.quotas.quota import Quota
 from shared.settings import Settings
 
 
@@ -27,7 +28,6 @@ async def check_open_jobs(session: AsyncSession, tenant_id: UUID, *, settings: S
     Raises:
         TooManyJobs: it has as many as it may.
     """
-    query = select(func.count()).select_from(JobRow)
-    unfinished = await session.scalar(query.where(JobRow.tenant_id == tenant_id, JobRow.ended_at.is_(None)))
-    if (unfinished or 0) >= settings.max_open_jobs:
-        raise TooManyJobs(settings.max_open_jobs)
+    most = await limit_of(session, tenant_id, Quota.OPEN_JOBS, settings=settings)
+    if most and await held(session, tenant_id, Quota.OPEN_JOBS) >= most:
+        raise TooManyJobs(most)

@@ -23,6 +23,8 @@ from shared.jobs.tables import JobRow
 from shared.jobs.view import JobView, job_view
 from shared.messaging.actors import PLAN_JOB
 from shared.messaging.broker import Messenger
+from shared.quotas.limits import require_room
+from shared.quotas.quota import Quota
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.webhooks.callback_url import check_callback_url
@@ -144,11 +146,14 @@ class JobSubmissions:
             InvalidOption, CallbackUrlRefused: an option does not fit.
             ModelNotFound, VersionNotFound, VersionNotServable: there is nothing to predict with.
             TooManyJobs: the tenant has as many unfinished jobs as it may.
+            QuotaExceeded: there is no room for its input.
         """
         self._check_callback(form)
         columns, labels, tells_progress = form.columns(), form.labels(), form.tells_progress()
         expires_after_s, asked = form.expires_after_s(), form.asked_outputs()
         await take_place(session, tenant_id, settings=self._settings)
+        size_bytes = described.job.get("input_size_bytes") or 0
+        await require_room(session, tenant_id, Quota.STORAGE_BYTES, settings=self._settings, more=size_bytes)
         version = await serving_version(session, tenant_id, form.model, form.version)
         job = _new_job(form, described.job, version=version)
         job.id, job.tenant_id, job.output_columns, job.labels = job_id, tenant_id, columns, labels

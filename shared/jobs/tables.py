@@ -4,13 +4,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, false, text
+from sqlalchemy import BigInteger, Computed, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.access.tables import Tenant
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.clock import utc_now
 from shared.database.base import Base, Identified
+
+# Spelled as PostgreSQL spells it, for migrations to be compared.
+_STORED_BYTES = """
+COALESCE(input_size_bytes, (0)::bigint) + COALESCE(result_size_bytes, (0)::bigint)
+ + COALESCE(((errors_files #>> '{csv,size_bytes}'::text[]))::bigint, (0)::bigint)
+ + COALESCE(((errors_files #>> '{jsonl,size_bytes}'::text[]))::bigint, (0)::bigint)
+ + COALESCE(((errors_files #>> '{parquet,size_bytes}'::text[]))::bigint, (0)::bigint)
+"""
 
 
 class JobRow(Identified, Base):
@@ -35,6 +43,12 @@ class JobRow(Identified, Base):
         ),
         Index("ix_jobs_schedule_id", "schedule_id", "id", postgresql_where=text("schedule_id IS NOT NULL")),
         Index("ix_jobs_ended", "ended_at"),
+        Index(
+            "ix_jobs_stored",
+            "tenant_id",
+            postgresql_include=["stored_bytes"],
+            postgresql_where=text("files_removed_at IS NULL AND deleted_at IS NULL"),
+        ),
         Index(
             "ix_jobs_kept",
             "ended_at",
@@ -114,6 +128,10 @@ class JobRow(Identified, Base):
     cancelled_at: Mapped[datetime | None]
     expired_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]  # whichever of the four it was
+    # What is kept of it in storage, as far as its owner asked for it; parts and texts go with its end.
+    stored_bytes: Mapped[int | None] = mapped_column(
+        BigInteger, Computed(_STORED_BYTES, persisted=True), deferred=True
+    )
     swept_at: Mapped[datetime | None]  # when nothing was left in storage that is of no use any more
 
     retries: Mapped[int] = mapped_column(default=0, server_default="0")

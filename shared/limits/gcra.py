@@ -3,8 +3,11 @@
 A limit lets `burst` requests through at once, and one more each `interval_us`. All that it keeps is one
 number: when it will be full again, if nobody takes from it until then (the theoretical arrival time).
 
+A limit whose interval is 0 is one of a day: `burst` requests until midnight in UTC, by the same clock.
+
 Redis keys:
 
+    limit:predict-day:tenant:{id}    string, requests since midnight. Likewise; expires at the next.
     limit:{name}:{who}    string, that time in microseconds of Redis's own clock. Written by the script that
                           takes; expires when the limit is full again, as no key means a full one.
 
@@ -20,7 +23,20 @@ from typing import Final
 #   retry_us   until the next one fits; 0 if all were granted
 # With wanted = 0 it only looks, and writes nothing.
 TAKE_LUA: Final = """
+local function take_of_day(key, now_us, wanted, most)
+    local left_us = 86400000000 - now_us % 86400000000
+    local fits = math.max(0, most - (tonumber(redis.call('GET', key)) or 0))
+    local granted = math.min(wanted, fits)
+    if granted > 0 then
+        redis.call('INCRBY', key, granted)
+        redis.call('PEXPIREAT', key, string.format('%.0f', (now_us + left_us) / 1000))
+    end
+    return granted, fits - granted, left_us, granted < wanted and left_us or 0
+end
 local function take(key, now_us, wanted, burst, interval_us)
+    if tonumber(interval_us) == 0 then
+        return take_of_day(key, now_us, wanted, tonumber(burst))
+    end
     local full_us = burst * interval_us
     local tat = tonumber(redis.call('GET', key)) or now_us
     -- Not past a whole refill, or a clock set back or a limit made smaller would lock everybody out.

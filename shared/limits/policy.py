@@ -7,6 +7,7 @@ import hashlib
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from uuid import UUID
 
 import msgspec
 
@@ -15,6 +16,7 @@ from shared.settings import Settings
 
 _WINDOW_S = 60
 _WINDOW_US = _WINDOW_S * 1_000_000
+_DAY_S = 24 * 3600
 _IPV6_NETWORK_BITS = 64  # what one customer gets: they may take any address in it
 
 
@@ -35,6 +37,7 @@ class Limit(msgspec.Struct, frozen=True):
         name: what clients know it by.
         key: in Redis; see shared/limits/gcra.py.
         burst: how many at once; as many in `window_s` seconds.
+        interval_us: until one more fits; 0: none does before midnight in UTC.
     """
 
     name: str
@@ -42,6 +45,11 @@ class Limit(msgspec.Struct, frozen=True):
     burst: int
     interval_us: int
     window_s: int
+
+    @property
+    def is_of_day(self) -> bool:
+        """Whether it is a quota of a day, which is full again at once."""
+        return not self.interval_us
 
 
 def limits_for(
@@ -51,6 +59,7 @@ def limits_for(
     caller: Caller | None,
     client_ip: str,
     account: str = "",
+    per_day: int = 0,
 ) -> tuple[Limit, ...]:
     """The limits that a request must pass, all of them; none where the settings say so.
 
@@ -60,11 +69,14 @@ def limits_for(
         client_ip: counted where there is no caller.
         account: who wants to log in, as they spell it, if they say so; counted for each address by
             itself, so that nobody locks others out.
+        per_day: requests that the caller's tenant may make until midnight in UTC; 0: no quota.
     """
     if route_class == RouteClass.LOGIN:
         return _login_limits(settings, _network(client_ip), account)
     who = _caller_id(caller) if caller else f"ip:{_network(client_ip)}"
-    return _some(_per_minute(route_class, who, _amount(settings, route_class)))
+    minute = _per_minute(route_class, who, _amount(settings, route_class))
+    # The day is last: a request that is over another limit must not be counted against it.
+    return _some(minute, _per_day(caller.tenant_id, per_day) if caller and per_day else None)
 
 
 def _login_limits(settings: Settings, network: str, account: str) -> tuple[Limit, ...]:
@@ -103,6 +115,15 @@ def _per_minute(name: str, who: str, amount: int) -> Limit | None:
     return Limit(
         name=name, key=f"limit:{name}:{who}", burst=amount, interval_us=interval_us, window_s=_WINDOW_S
     )
+
+
+def day_key(tenant_id: UUID) -> str:
+    """Where the tenant's predictions of today are counted."""
+    return f"limit:predict-day:tenant:{tenant_id}"
+
+
+def _per_day(tenant_id: UUID, amount: int) -> Limit:
+    return Limit(name="predict-day", key=day_key(tenant_id), burst=amount, interval_us=0, window_s=_DAY_S)
 
 
 def _some(*limits: Limit | None) -> tuple[Limit, ...]:

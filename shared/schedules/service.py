@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +15,9 @@ from shared.ids import parse_id
 from shared.jobs.lookup import progress_of
 from shared.jobs.tables import JobRow
 from shared.jobs.view import JobView, job_view
+from shared.quotas.holdings import held
+from shared.quotas.limits import limit_of
+from shared.quotas.quota import Quota
 from shared.schedules.acts import note_schedule, stated
 from shared.schedules.errors import ScheduleNameTaken, TooManySchedules
 from shared.schedules.lookup import find_schedule, timing_of
@@ -171,9 +174,8 @@ class Schedules:
 
     async def _make_room(self, session: AsyncSession, tenant_id: UUID) -> None:
         await lock_tenant(session, tenant_id)
-        query = select(func.count()).select_from(ScheduleRow).where(ScheduleRow.tenant_id == tenant_id)
-        most = self._settings.max_schedules
-        if (await session.scalar(query) or 0) >= most:
+        most = await limit_of(session, tenant_id, Quota.SCHEDULES, settings=self._settings)
+        if most and await held(session, tenant_id, Quota.SCHEDULES) >= most:
             raise TooManySchedules(most)
 
 

@@ -23,6 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.catalog.errors import DigestMismatch
 from shared.database.engine import Database
 from shared.errors import InvalidInput
+from shared.quotas.errors import QuotaExceeded
+from shared.quotas.limits import require_room
+from shared.quotas.quota import Quota
 from shared.settings import MIB, Settings
 from shared.storage.errors import ObjectMissing
 from shared.storage.object_files import PIECE_BYTES as STORE_BYTES
@@ -55,6 +58,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         last: the last piece, if it is short.
     """
 
+    tenant_id: UUID
     upload_id: UUID
     fence: int
     offset: int
@@ -94,6 +98,7 @@ class Reception:
             row.fence += 1
             last = await self._short_piece(session, row.id)
         return Claim(
+            tenant_id=tenant_id,
             upload_id=row.id,
             fence=row.fence,
             offset=offset,
@@ -111,6 +116,7 @@ class Reception:
 
         Raises:
             UploadTakenOver: by another request; what this one had stored before stays.
+            QuotaExceeded: the tenant has no room for more; likewise.
             TooLarge, UploadStalled, MalformedRequest: the body is too long, or broke off; likewise.
             UploadIncomplete: more was announced than there is; likewise.
             DigestMismatch, InvalidInput: the whole is not what was announced, or empty.
@@ -138,7 +144,7 @@ class Reception:
         piece = Piece(start, written.size_bytes, key)
         try:
             await self._record(claim, piece)
-        except UploadTakenOver:
+        except (UploadTakenOver, QuotaExceeded):
             await self._storage.delete(key)
             raise
         if claim.last:
@@ -158,10 +164,18 @@ class Reception:
         values = {"size_bytes": piece.size_bytes, "key": piece.key}
         row = insert(PieceRow).values(upload_id=claim.upload_id, start=piece.start, **values)
         async with self._database.transaction() as session:
+            await self._make_room(session, claim, piece)
             await self._update(session, claim, offset_bytes=piece.start + piece.size_bytes)
             await session.execute(
                 row.on_conflict_do_update(index_elements=[PieceRow.upload_id, PieceRow.start], set_=values)
             )
+
+    async def _make_room(self, session: AsyncSession, claim: Claim, piece: Piece) -> None:
+        """Of an upload whose size is not known each piece asks; another has asked when it began."""
+        if claim.size_bytes is None:
+            more = piece.start + piece.size_bytes - claim.offset
+            quota, settings = Quota.STORAGE_BYTES, self._settings
+            await require_room(session, claim.tenant_id, quota, settings=settings, more=more)
 
     async def _complete(self, claim: Claim) -> None:
         """Join the pieces. Safe to repeat: a join that nobody recorded is nobody's."""

@@ -5,18 +5,21 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.engine import Database
 from shared.database.now import database_now
 from shared.database.tenant_lock import lock_tenant
 from shared.errors import TooLarge
+from shared.quotas.holdings import held
+from shared.quotas.limits import limit_of, require_room
+from shared.quotas.quota import Quota
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.uploads.acts import note_upload
 from shared.uploads.errors import TooManyUploads, UploadIncomplete
-from shared.uploads.lookup import expiry, find_upload, is_open, uploads_of
+from shared.uploads.lookup import expiry, find_upload, uploads_of
 from shared.uploads.reception import PIECE_BYTES, Claim, Reception
 from shared.uploads.tables import UploadRow
 
@@ -57,13 +60,14 @@ class Uploads:
         Raises:
             TooLarge: it is more than a job's file may have.
             TooManyUploads: the tenant has as many as it may.
+            QuotaExceeded: there is no room for its bytes.
         """
         if (size_bytes or 0) > self._settings.job_max_bytes:
             raise TooLarge(
                 f"the file has {size_bytes} bytes; up to {self._settings.job_max_bytes} are allowed"
             )
         async with self._database.transaction() as session:
-            await self._make_room(session, tenant_id)
+            await self._make_room(session, tenant_id, size_bytes or 0)
             ttl = timedelta(seconds=self._settings.upload_ttl_s)
             row = UploadRow(
                 tenant_id=tenant_id,
@@ -132,11 +136,11 @@ class Uploads:
         await self._storage.copy(row.key, key)
         return UploadedFile(key=key, name=row.file_name, size_bytes=row.size_bytes, digest=row.digest)
 
-    async def _make_room(self, session: AsyncSession, tenant_id: UUID) -> None:
+    async def _make_room(self, session: AsyncSession, tenant_id: UUID, size_bytes: int) -> None:
         await lock_tenant(session, tenant_id)
-        query = select(func.count()).select_from(UploadRow).where(UploadRow.tenant_id == tenant_id, is_open())
-        most = self._settings.max_uploads
-        if (await session.scalar(query) or 0) >= most:
+        await require_room(session, tenant_id, Quota.STORAGE_BYTES, settings=self._settings, more=size_bytes)
+        most = await limit_of(session, tenant_id, Quota.UPLOADS, settings=self._settings)
+        if most and await held(session, tenant_id, Quota.UPLOADS) >= most:
             raise TooManyUploads(
                 f"there are {most} uploads, complete ones included, which is the most: delete one"
             )

@@ -9,6 +9,31 @@ NOW_US = 1_800_000_000_000_001  # a time of 2027, whose last digit must not be l
 # A limit of 3 at once, and one more each second.
 TAKE = TAKE_LUA + "return {take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), 3, 1000000)}"
 
+# One of three until midnight.
+TAKE_OF_DAY = TAKE_LUA + "return {take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), '3', '0')}"
+LEFT_US = 57_599_999_999  # from NOW_US, which is eight o'clock in UTC, until midnight
+
+
+@pytest.fixture
+def take_of_day(redis):
+    async def taken(wanted: int, *, after_us: int = 0) -> tuple[int, ...]:
+        return tuple(await redis.eval(TAKE_OF_DAY, 1, "limit:test:day", NOW_US + after_us, wanted))
+
+    return taken
+
+
+async def test_of_a_day_as_many_are_granted_as_it_has_and_none_before_midnight(take_of_day):
+    assert await take_of_day(2) == (2, 1, LEFT_US, 0)
+    assert await take_of_day(0) == (0, 1, LEFT_US, 0)
+    assert await take_of_day(2) == (1, 0, LEFT_US, LEFT_US)
+    assert await take_of_day(1, after_us=LEFT_US - 1) == (0, 0, 1, 1)
+
+
+async def test_what_a_day_has_counted_ends_at_midnight(redis, take_of_day):
+    await take_of_day(3)
+
+    assert await redis.expiretime("limit:test:day") == (NOW_US + LEFT_US) // 1_000_000
+
 
 @pytest.fixture
 def take(redis):

@@ -5,7 +5,9 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from sqlalchemy import update
 
+from shared.access.tables import Tenant
 from tests.fixtures.napping import napping_model, row
 from tests.fixtures.serving import make_caller
 
@@ -110,3 +112,24 @@ async def test_without_limits_nothing_is_counted_and_nothing_said(serving, stack
 
     assert {answer.status for answer in answers} == {200}
     assert not any("ratelimit" in answer.headers for answer in answers)
+
+
+async def test_a_tenants_own_quota_of_a_day_ends_its_predictions_until_midnight(serving, four):
+    caller = await make_caller(serving.database)
+    await serving.uploads_of(caller).add("nap", napping_model())
+    async with serving.database.transaction() as session:
+        own = update(Tenant).where(Tenant.id == caller.tenant_id).values(quotas={"predictions_per_day": 3})
+        await session.execute(own)
+    request, line = four.post("nap", {"input": row(3)}, token=serving.token_of(caller)), await four.connect()
+
+    first = await line.ask(request)
+    while "predict-day" not in first.headers["ratelimit-policy"]:  # processes look every few seconds
+        await asyncio.sleep(0.6)
+        first = await line.ask(request)
+    answers = [first, *[await line.ask(request) for _ in range(3)]]
+
+    assert [answer.status for answer in answers] == [200, 200, 200, 429]
+    refused = answers[-1]
+    assert refused.code == "quota_exceeded"
+    assert '"predict-day";q=3;w=86400' in refused.headers["ratelimit-policy"]
+    assert 1 <= int(refused.headers["retry-after"]) <= 86400

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.errors import CallerError
 from shared.jobs.claims import ChunkClaim, Claim, renew_chunk, renew_step
 from shared.jobs.hints import Hint, send_hints
 from shared.jobs.job import RowCounts
@@ -56,10 +57,14 @@ async def attempt(
     except Exception as error:  # noqa: BLE001  whatever it is, the claim must not be left to its lease
         await _record_trouble(context, claim, error)
         return False
-    async with context.database.transaction() as session:
-        hints = await record(session, result)
-        if hints is None:  # another worker's, or the job has ended: nobody shall wait for our lease
-            await hand_back(session, claim)
+    try:
+        async with context.database.transaction() as session:
+            hints = await record(session, result)
+            if hints is None:  # another worker's, or the job has ended: nobody shall wait for our lease
+                await hand_back(session, claim)
+    except CallerError as error:  # its owner has no room for what came of it
+        await _record_trouble(context, claim, error)
+        return False
     await _tell_change(context, claim)
     await send_hints(context.messenger, hints or [])
     return hints is not None

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.claims import StepClaim, claim_step
+from shared.jobs.day_rows import count_planned_rows
 from shared.jobs.errors import UnreadableInput
 from shared.jobs.fetched_input import FetchedInput
 from shared.jobs.files import JobFile, files_of, record_files
@@ -14,6 +15,8 @@ from shared.jobs.hints import Hint
 from shared.jobs.job import ByteRange, FileFormat, JobStatus, fetched_key, head_key, text_key
 from shared.jobs.order import Order
 from shared.jobs.outcomes import record_plan
+from shared.quotas.limits import require_room
+from shared.quotas.quota import Quota
 from shared.storage.object_files import Written
 from workers.jobs.attempt import attempt
 from workers.jobs.context import JobContext
@@ -43,9 +46,12 @@ async def plan_job(context: JobContext, job_id: UUID) -> None:
         return msgspec.structs.replace(plan, fetched=fetched)
 
     async def record(session: AsyncSession, plan: Plan) -> list[Hint] | None:
+        await _take_room(session, claim, plan, context)
         hints = await record_plan(
             session, claim, plan.chunks, text_key=plan.text_key, fetched=plan.fetched, head=plan.head
         )
+        if hints is not None:
+            await count_planned_rows(session, claim, settings=context.settings)
         if hints is not None and plan.carried is not None:
             await record_files(session, job_id, plan.files, carried=plan.carried)
         return hints
@@ -57,6 +63,14 @@ async def plan_job(context: JobContext, job_id: UUID) -> None:
         await context.storage.delete(head_key(job_id, fence=claim.fence))
         if claim.order.remote is not None:
             await context.storage.delete(fetched_key(job_id, fence=claim.fence))
+
+
+async def _take_room(session: AsyncSession, claim: StepClaim, plan: Plan, context: JobContext) -> None:
+    """Of an input that was fetched nobody knew the size before."""
+    if plan.fetched is not None and claim.order.remote is not None:
+        tenant_id, size_bytes = claim.order.remote.tenant_id, plan.fetched.written.size_bytes
+        quota, settings = Quota.STORAGE_BYTES, context.settings
+        await require_room(session, tenant_id, quota, settings=settings, more=size_bytes)
 
 
 def _with_input(claim: StepClaim, fetched: FetchedInput) -> StepClaim:

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.claims import ChunkClaim, claim_chunk
+from shared.jobs.day_rows import record_counted_part
 from shared.jobs.errors import UnreadableInput
 from shared.jobs.hints import Hint
 from shared.jobs.job import OnError, RowCounts, RowError, errors_part_key, part_key
-from shared.jobs.outcomes import record_part
 from workers.hosting.process import HostProcess
 from workers.jobs.attempt import attempt
 from workers.jobs.batch import rows_a_batch
@@ -44,7 +44,9 @@ async def run_claimed(context: JobContext, claim: ChunkClaim) -> None:
     run = ChunkRun(context, claim)
 
     async def record(session: AsyncSession, size_bytes: int) -> list[Hint] | None:
-        return await record_part(session, claim, rows=run.rows(), size_bytes=size_bytes)
+        return await record_counted_part(
+            session, claim, rows=run.rows(), size_bytes=size_bytes, settings=context.settings
+        )
 
     recorded = await attempt(context, claim, run.predict, record=record, rows=run.rows)
     if not recorded:  # written or not, they are nobody's
