@@ -19,6 +19,7 @@ from api.prefer import preferred_wait_s
 from api.promotions import Promotions
 from api.rate_limit import LIMITED_AS_UPLOAD
 from api.request_bodies_described import RawBody, UploadForm
+from api.room import refuse_without_room
 from api.routes.catalog_answers import (
     ModelAnswer,
     UploadAnswer,
@@ -29,8 +30,9 @@ from api.routes.catalog_answers import (
 )
 from shared.access.caller import Caller
 from shared.access.permissions import Scope
-from shared.catalog.catalog import Catalog
+from shared.catalog.catalog import Catalog, UploadedVersion
 from shared.catalog.model_settings import SettingsChanges
+from shared.database.engine import Database
 from shared.jobs.usage import jobs_needing_model, jobs_needing_version
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -46,7 +48,6 @@ Prefer = Annotated[
         description="`wait=n`: wait up to n seconds (at most 60) for the verdict; `wait=0` does not wait.",
     ),
 ]
-
 PreferWarm = Annotated[
     str | None,
     HeaderParameter(
@@ -79,6 +80,7 @@ async def upload_model(
     *,
     caller: NamedDependency[Caller],
     catalog: NamedDependency[Catalog],
+    database: NamedDependency[Database],
     storage: NamedDependency[Storage],
     settings: NamedDependency[Settings],
     prefer: Prefer = None,
@@ -89,11 +91,11 @@ async def upload_model(
     version's `status` is `rejected`, and `reason` says why and how to mend it; the version that served before
     goes on serving. If the verdict takes longer than the wait, `status` is `validating`: look again later.
     """
+    await refuse_without_room(request, database, settings, tenant_id=caller.tenant_id)
     async with uploaded_form(request, storage, settings) as upload:
         await catalog.add_version(caller.tenant_id, upload, settings=settings)
     wait_s = preferred_wait_s(prefer, default_s=settings.verdict_wait_s, most_s=MOST_WAIT_S)
-    uploaded = await catalog.settled(caller.tenant_id, upload.version_id, wait_s=wait_s)
-    return _created(upload_answer(uploaded, settings.public_url))
+    return _created(await catalog.settled(caller.tenant_id, upload.version_id, wait_s=wait_s), settings)
 
 
 @put(
@@ -109,6 +111,7 @@ async def put_version(
     model: ModelRef,
     caller: NamedDependency[Caller],
     catalog: NamedDependency[Catalog],
+    database: NamedDependency[Database],
     storage: NamedDependency[Storage],
     settings: NamedDependency[Settings],
     model_type: Annotated[ModelType | None, QueryParameter()] = None,
@@ -120,11 +123,11 @@ async def put_version(
     compared on arrival. `Content-Disposition: attachment; filename="…"` names the file. Waits for the verdict
     as the form does.
     """
+    await refuse_without_room(request, database, settings, tenant_id=caller.tenant_id)
     async with uploaded_body(request, storage, settings, model=model, model_type=model_type) as upload:
         await catalog.add_version(caller.tenant_id, upload, settings=settings)
     wait_s = preferred_wait_s(prefer, default_s=settings.verdict_wait_s, most_s=MOST_WAIT_S)
-    uploaded = await catalog.settled(caller.tenant_id, upload.version_id, wait_s=wait_s)
-    return _created(upload_answer(uploaded, settings.public_url))
+    return _created(await catalog.settled(caller.tenant_id, upload.version_id, wait_s=wait_s), settings)
 
 
 @get("/", status_code=200, responses=answers(400, 401, 422))
@@ -272,7 +275,8 @@ async def delete_version(
     await catalog.delete_version(caller.tenant_id, model, number, count_jobs=jobs_needing_version)
 
 
-def _created(answer: UploadAnswer) -> Response[UploadAnswer]:
+def _created(uploaded: UploadedVersion, settings: Settings) -> Response[UploadAnswer]:
+    answer = upload_answer(uploaded, settings.public_url)
     location = f"/api/v1/models/{answer.id}/versions/{answer.version.number}"
     return Response(answer, status_code=201, headers={"Location": location})
 

@@ -36,21 +36,17 @@ async def record_audit(
         before: what is changed of the target, as it was; for a target that goes, what is worth knowing of it.
         after: the same as it is now. No secrets: names that sound like one are left out all the same.
         tenant_id: whose log it is; the caller's own where there is one and none is given.
-        actor: the caller, or the platform where there is none; given where that is not so, as at a log-in.
+        actor: the caller, or the platform where there is none; given where it is not so, as at a log-in.
     """
     now = acting()
-    caller = None if now is None else now.caller
-    owner = tenant_id or (caller and caller.tenant_id)
-    if owner is None:
-        raise LookupError(f"nobody acts here, so that {action} has to say whose log it belongs to")
     who = actor or _present_actor(now, action)
     await session.execute(
         insert(AuditRow).values(
-            tenant_id=owner,
+            tenant_id=tenant_id or _present_tenant(now, action),
             action=action,
             actor_type=who.type,
             actor_id=who.id,
-            actor_name=_name(who) if who.name is None else who.name,
+            actor_name=who.name or _name(who),
             address=None if now is None else now.address,
             request_id=get_contextvars().get("request_id"),
             target_type=target.type,
@@ -81,6 +77,12 @@ async def record_failure(
     is_last = written == MOST_FAILURES - 1
     after = {"further": "not written down for up to an hour"} if is_last else None
     await record_audit(session, action=action, target=target, after=after, tenant_id=tenant_id, actor=actor)
+
+
+def _present_tenant(now: Acting | None, action: str) -> UUID:
+    if now is None or now.caller is None:
+        raise LookupError(f"nobody acts here, so that {action} has to say whose log it belongs to")
+    return now.caller.tenant_id
 
 
 def _present_actor(now: Acting | None, action: str) -> Actor:

@@ -132,16 +132,16 @@ async def record_verdict(session: AsyncSession, version_id: UUID, verdict: Verdi
         return False
     if version.status == VersionStatus.READY:
         await promote_if_newest(session, model, version)
-    if model.current_version_id == version.id:
-        after = {"version": version.number}
-        await record_audit(
-            session,
-            action="model.promote",
-            target=model_target(model),
-            after=after,
-            tenant_id=model.tenant_id,
-        )
+        await _note_promotion(session, model, version)
     return True
+
+
+async def _note_promotion(session: AsyncSession, model: ModelRow, version: VersionRow) -> None:
+    if model.current_version_id == version.id:
+        target, after = model_target(model), {"version": version.number}
+        await record_audit(
+            session, action="model.promote", target=target, after=after, tenant_id=model.tenant_id
+        )
 
 
 async def renew_validation(session: AsyncSession, version_id: UUID, *, lease_s: float) -> None:

@@ -23,7 +23,7 @@ from shared.jobs.tables import JobRow
 from shared.jobs.view import JobView, job_view
 from shared.messaging.actors import PLAN_JOB
 from shared.messaging.broker import Messenger
-from shared.quotas.limits import require_room
+from shared.quotas.limits import look_for_room, require_room
 from shared.quotas.quota import Quota
 from shared.settings import Settings
 from shared.storage.store import Storage
@@ -45,9 +45,11 @@ class JobSubmissions:
 
         Raises:
             TooManyJobs: the tenant has as many unfinished jobs as it may.
+            QuotaExceeded: there is no room for any file.
         """
         async with self._database.transaction() as session:
             await check_open_jobs(session, tenant_id, settings=self._settings)
+            await look_for_room(session, tenant_id, Quota.STORAGE_BYTES, settings=self._settings, more=1)
 
     async def find(self, tenant_id: UUID, mark: Mark) -> JobView | None:
         """The job that this very submission has become; None where it is new.

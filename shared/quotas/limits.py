@@ -53,15 +53,23 @@ async def require_room(
     if not limit:
         return
     await lock_tenant(session, tenant_id)
-    await check_room(session, tenant_id, quota, limit=limit, more=more)
+    await _check_room(session, tenant_id, quota, limit=limit, more=more)
 
 
-async def check_room(session: AsyncSession, tenant_id: UUID, quota: Quota, *, limit: int, more: int) -> None:
-    """Whether there is room as things are now; others may take it, unless the tenant's lock is held.
+async def look_for_room(
+    session: AsyncSession, tenant_id: UUID, quota: Quota, *, settings: Settings, more: int
+) -> None:
+    """Whether there is room as things are now; others may take it meanwhile.
 
     Raises:
         QuotaExceeded: there is none.
     """
+    limit = await limit_of(session, tenant_id, quota, settings=settings)
+    if limit:
+        await _check_room(session, tenant_id, quota, limit=limit, more=more)
+
+
+async def _check_room(session: AsyncSession, tenant_id: UUID, quota: Quota, *, limit: int, more: int) -> None:
     used = await held(session, tenant_id, quota)
     if used + more > limit:
         raise QuotaExceeded(quota, limit=limit, used=used, more=more)

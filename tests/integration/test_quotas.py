@@ -104,6 +104,22 @@ async def test_an_upload_of_unknown_size_stops_where_the_room_ends(client, accou
     assert (await client.get(f"/api/v1/uploads/{upload}", headers=account.headers)).json()["offset"] == 0
 
 
+async def test_a_body_without_room_is_refused_before_it_is_read(client, account, allow):
+    await allow(storage_bytes=1000)
+
+    async def never_read():
+        raise AssertionError("the body was asked for")
+        yield b""
+
+    answer = await client.put(
+        "/api/v1/models/iris/versions",
+        content=never_read(),
+        headers=account.headers | {"Content-Length": "100000"},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "quota_exceeded")
+
+
 async def test_what_is_deleted_makes_room(client, account, allow, send):
     await allow(storage_bytes=100)
     assert (await send(size=100)).status_code == 201

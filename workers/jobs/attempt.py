@@ -57,9 +57,16 @@ async def attempt(
     except Exception as error:  # noqa: BLE001  whatever it is, the claim must not be left to its lease
         await _record_trouble(context, claim, error)
         return False
+    return await _record_result(context, claim, lambda session: record(session, result))
+
+
+async def _record_result(
+    context: JobContext, claim: Claim, record: Callable[[AsyncSession], Awaitable[list[Hint] | None]]
+) -> bool:
+    """Write the result down; whether it was."""
     try:
         async with context.database.transaction() as session:
-            hints = await record(session, result)
+            hints = await record(session)
             if hints is None:  # another worker's, or the job has ended: nobody shall wait for our lease
                 await hand_back(session, claim)
     except CallerError as error:  # its owner has no room for what came of it
