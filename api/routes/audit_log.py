@@ -10,7 +10,9 @@ from litestar.params import QueryParameter
 
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.permissions import needs
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.audit.lookup import AuditFilter, AuditView, list_acts
 from shared.database.engine import Database
 
@@ -61,4 +63,6 @@ def _aware(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-audit_log_routes = Router("/audit-log", route_handlers=[list_audit_log], tags=["Accounts"])
+audit_log_routes = Router(
+    "/audit-log", route_handlers=[list_audit_log], opt=needs(Scope.ADMIN), tags=["Accounts"]
+)

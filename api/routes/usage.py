@@ -5,7 +5,9 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from api.openapi import answers
+from api.permissions import needs
 from shared.access.caller import Caller
+from shared.access.permissions import Scope
 from shared.database.engine import Database
 from shared.limits.day_count import counted_today
 from shared.quotas.quota import Quota
@@ -33,4 +35,4 @@ async def get_usage(
         return await usage_of(session, caller.tenant_id, settings=settings, counted=counted)
 
 
-usage_routes = Router("/usage", route_handlers=[get_usage], tags=["Accounts"])
+usage_routes = Router("/usage", route_handlers=[get_usage], opt=needs(Scope.ANALYTICS), tags=["Accounts"])

@@ -29,7 +29,9 @@ IN_PRODUCTION = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://models.exam
 def test_every_setting_that_sounds_like_a_secret_is_one():
     sounds = re.compile(r"secret|password|(database|redis)_url|token$|_key$")
 
-    assert {name for name in Settings.__struct_fields__ if sounds.search(name)} - {"tls_key"} == set(SECRETS)
+    harmless = {"tls_key", "webhook_secret_overlap_s"}  # a path, a duration
+
+    assert {name for name in Settings.__struct_fields__ if sounds.search(name)} - harmless == set(SECRETS)
 
 
 def test_each_secret_can_come_from_a_file(tmp_path):
