@@ -7,7 +7,7 @@ seconds. A key that was revoked is forgotten as soon as its message comes.
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 from uuid import UUID
 
@@ -73,10 +73,11 @@ class Credentials:
 
     def forget_key(self, key_id: UUID) -> None:
         """The key was revoked."""
-        self._told += 1
-        entries = self._remembered.items()
-        for digest in [digest for digest, entry in entries if entry.caller.key_id == key_id]:
-            del self._remembered[digest]
+        self._forget(lambda caller: caller.key_id == key_id)
+
+    def forget_user(self, user_id: UUID) -> None:
+        """What they may do has changed: somewhere they have another role, or none any longer."""
+        self._forget(lambda caller: caller.user_id == user_id)
 
     def forget_all(self) -> None:
         """Look up every key again: messages may have been lost. What PostgreSQL cannot say stays good."""
@@ -88,6 +89,12 @@ class Credentials:
     async def close(self) -> None:
         """End what is being looked up; nobody waits for it any more."""
         await end_tasks(*self._lookups.values())
+
+    def _forget(self, is_meant: Callable[[Caller], bool]) -> None:
+        self._told += 1
+        entries = self._remembered.items()
+        for digest in [digest for digest, entry in entries if is_meant(entry.caller)]:
+            del self._remembered[digest]
 
     def _verify_access_token(self, token: bytes) -> Caller:
         verified = self._tokens.verify(token)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import shared.access.tables
+import shared.access.team_tables
 import shared.analytics.tables
 import shared.audit.tables
 import shared.catalog.tables

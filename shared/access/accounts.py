@@ -1,6 +1,5 @@
 """Registering, logging in, and staying logged in."""
 
-import os
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,9 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
 from shared.access.failed_logins import FailedLogins
+from shared.access.homes import add_member, add_tenant, settle_home
+from shared.access.members import member_role
 from shared.access.passwords import PasswordHasher
+from shared.access.permissions import Role
 from shared.access.registration import check_password, normal_email
-from shared.access.tables import RefreshToken, Tenant, User
+from shared.access.tables import RefreshToken, User
 from shared.access.tokens import AccessTokens, new_refresh_token, refresh_token_hash
 from shared.audit.actor import Actor, Target
 from shared.audit.log import record_audit
@@ -21,8 +23,6 @@ from shared.database.engine import Database
 from shared.errors import Conflict, InvalidInput, Unauthenticated
 from shared.ids import new_id
 from shared.settings import Settings
-
-_SALT_BYTES = 16
 
 
 class EmailTaken(Conflict):
@@ -47,6 +47,7 @@ class LoggedIn(msgspec.Struct, frozen=True, kw_only=True):
     """A user, and the tokens that speak for them."""
 
     user: User
+    tenant_id: UUID  # the organisation that the tokens are for
     access_token: str
     refresh_token: str
 
@@ -93,15 +94,17 @@ class Accounts:
             self._failed.note(user)
             raise WrongCredentials("no account has this email address and this password")
         async with self._database.transaction() as session:
+            home = await settle_home(session, user.id)
             await _note(session, "auth.login", user)
-            return self._logged_in(session, user, family_id=new_id())
+            caller = Caller(user_id=user.id, tenant_id=home.tenant_id, role=Role(home.role))
+            return self._logged_in(session, user, caller=caller, family_id=new_id())
 
     async def close(self) -> None:
         """Write down what has failed."""
         await self._failed.close()
 
     async def refresh(self, refresh_token: str) -> LoggedIn:
-        """Spend a refresh token for new tokens.
+        """Spend a refresh token for new tokens, for the same organisation.
 
         A token that is used twice was stolen, from its owner or by them: nobody can tell who is who, so
         that every token descended from the same log-in is revoked.
@@ -151,36 +154,42 @@ class Accounts:
             .returning(RefreshToken.id)
         )
         user = await session.get(User, token.user_id)
-        if spent is None or user is None:
+        role = await member_role(session, tenant_id=token.tenant_id, user_id=token.user_id)
+        if spent is None or user is None or role is None:
             return None
-        return self._logged_in(session, user, family_id=token.family_id)
+        caller = Caller(user_id=user.id, tenant_id=token.tenant_id, role=role)
+        return self._logged_in(session, user, caller=caller, family_id=token.family_id)
 
-    def _logged_in(self, session: AsyncSession, user: User, *, family_id: UUID) -> LoggedIn:
+    def _logged_in(self, session: AsyncSession, user: User, *, caller: Caller, family_id: UUID) -> LoggedIn:
         refresh_token = new_refresh_token()
         session.add(
             RefreshToken(
                 user_id=user.id,
+                tenant_id=caller.tenant_id,
                 family_id=family_id,
                 token_hash=refresh_token_hash(refresh_token),
                 expires_at=func.now() + self._refresh_ttl,
             )
         )
-        caller = Caller(user_id=user.id, tenant_id=user.tenant_id)
-        return LoggedIn(user=user, access_token=self._tokens.issue(caller), refresh_token=refresh_token)
+        return LoggedIn(
+            user=user,
+            tenant_id=caller.tenant_id,
+            access_token=self._tokens.issue(caller),
+            refresh_token=refresh_token,
+        )
 
 
 async def add_user(session: AsyncSession, *, email: str, full_name: str, password_hash: str) -> User:
-    """A user and a tenant of their own.
+    """A user, and an organisation of their own.
 
     Raises:
         IntegrityError: the address is taken.
     """
-    tenant = Tenant(id=new_id(), name=full_name or email, webhook_salt=os.urandom(_SALT_BYTES))
-    session.add(tenant)
-    await session.flush()
+    tenant = await add_tenant(session, full_name or email)
     user = User(tenant_id=tenant.id, email=email, full_name=full_name, password_hash=password_hash)
     session.add(user)
     await session.flush()
+    await add_member(session, tenant_id=tenant.id, user_id=user.id, role=Role.OWNER)
     return user
 
 

@@ -7,12 +7,14 @@ from uuid import UUID
 
 import msgspec
 from redis.asyncio import Redis
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
 from shared.access.key_text import key_hash, key_id_of, last_characters, new_key_text
+from shared.access.members import member_role
 from shared.access.messages import announce_key
+from shared.access.roles import administers
 from shared.access.tables import ApiKeyRow, Tenant
 from shared.audit.actor import Target
 from shared.audit.log import record_audit
@@ -101,11 +103,13 @@ class ApiKeys:
     async def list_keys(self, caller: Caller, *, before: UUID | None, limit: int) -> list[ApiKeyRow]:
         """The newest first, made before the key with the id `before`; one more than `limit` if there is.
 
+        Owners and admins see all of the organisation, others their own.
+
         Raises:
             SessionNeeded: the caller came with a key.
         """
         _require_session(caller)
-        query = select(ApiKeyRow).where(ApiKeyRow.tenant_id == caller.tenant_id)
+        query = select(ApiKeyRow).where(*_in_reach(caller))
         if before is not None:
             query = query.where(ApiKeyRow.id < before)
         async with self._database.transaction() as session:
@@ -116,11 +120,11 @@ class ApiKeys:
 
         Raises:
             SessionNeeded: the caller came with a key.
-            KeyNotFound: no such key, or another tenant's.
+            KeyNotFound: no such key, or another's whose keys are not the caller's to revoke.
         """
         _require_session(caller)
         key_id = parse_id(key)
-        if key_id is None or not await self._delete(caller.tenant_id, key_id):
+        if key_id is None or not await self._delete(caller, key_id):
             raise KeyNotFound(f"no API key has the id {key!r}")
         self._forget(key_id)
         await announce_key(self._redis, key_id)
@@ -132,28 +136,39 @@ class ApiKeys:
         if most and await held(session, tenant_id, Quota.API_KEYS) >= most:
             raise TooManyKeys(f"there are {most} API keys, which is the most: revoke one first")
 
-    async def _delete(self, tenant_id: UUID, key_id: UUID) -> bool:
+    async def _delete(self, caller: Caller, key_id: UUID) -> bool:
         async with self._database.transaction() as session:
             found = await session.scalar(
-                delete(ApiKeyRow)
-                .where(ApiKeyRow.id == key_id, ApiKeyRow.tenant_id == tenant_id)
-                .returning(ApiKeyRow.name)
+                delete(ApiKeyRow).where(ApiKeyRow.id == key_id, *_in_reach(caller)).returning(ApiKeyRow.name)
             )
             if found is not None:
+                target = _target(key_id, found)
                 await record_audit(
-                    session, action="api_key.revoke", target=_target(key_id, found), tenant_id=tenant_id
+                    session, action="api_key.revoke", target=target, tenant_id=caller.tenant_id
                 )
         return found is not None
 
 
+def _in_reach(caller: Caller) -> list[ColumnElement[bool]]:
+    """The keys that the caller sees and may revoke."""
+    own = [] if administers(caller.role) else [ApiKeyRow.user_id == caller.user_id]
+    return [ApiKeyRow.tenant_id == caller.tenant_id, *own]
+
+
 async def find_caller(session: AsyncSession, token: bytes) -> Caller | None:
-    """Whom the key speaks for; None if it is unknown or revoked. Notes that it was used, to the minute."""
+    """Whom the key speaks for, in the role that its maker has now. Notes that it was used, to the minute.
+
+    None if it is unknown or revoked, or its maker has left the organisation.
+    """
     key_id = key_id_of(token)
     row = await session.get(ApiKeyRow, key_id) if key_id else None
     if row is None or not hmac.compare_digest(row.key_hash, key_hash(token)):
         return None
+    role = await member_role(session, tenant_id=row.tenant_id, user_id=row.user_id)
+    if role is None:
+        return None
     await _note_use(session, row.id)
-    return Caller(user_id=row.user_id, tenant_id=row.tenant_id, key_id=row.id)
+    return Caller(user_id=row.user_id, tenant_id=row.tenant_id, key_id=row.id, role=role)
 
 
 async def _note_use(session: AsyncSession, key_id: UUID) -> None:

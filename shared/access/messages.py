@@ -2,7 +2,8 @@
 
 Redis keys:
 
-    access    pub/sub channel: `key:{id}` was revoked. Published and heard by the API.
+    access    pub/sub channel: `key:{id}` was revoked, `user:{id}` has another role somewhere, or none.
+              Published and heard by the API.
 
 It is only a hint: PostgreSQL knows, and every process looks there again after a few seconds.
 """
@@ -28,27 +29,40 @@ class KeyMemory(Protocol):
     def forget_key(self, key_id: UUID) -> None:
         """It was revoked."""
 
+    def forget_user(self, user_id: UUID) -> None:
+        """What they may do has changed."""
+
     def forget_all(self) -> None:
         """Any may have been revoked."""
 
 
 async def announce_key(redis: Redis, key_id: UUID) -> None:
     """Tell every API process that the key was revoked. Where Redis is away they find out by themselves."""
-    try:
-        await redis.publish(ACCESS_CHANNEL, f"key:{key_id}")
-    except (RedisError, OSError) as error:
-        log.warning("revocation not announced", key_id=str(key_id), error=str(error))
+    await _announce(redis, f"key:{key_id}")
+
+
+async def announce_user(redis: Redis, user_id: UUID) -> None:
+    """Tell every API process to look up again what the user may do."""
+    await _announce(redis, f"user:{user_id}")
 
 
 def follow_keys(redis: Redis, memory: KeyMemory) -> Subscriber:
     """Keeps `memory` told, once started."""
+    kinds = {"key": memory.forget_key, "user": memory.forget_user}
 
     def hear(text: str) -> None:
         kind, _, spelled = text.partition(":")
-        key_id = parse_id(spelled)
-        if kind != "key" or key_id is None:
+        named = parse_id(spelled)
+        if kind not in kinds or named is None:
             log.warning("unreadable access news", text=text)
         else:
-            memory.forget_key(key_id)
+            kinds[kind](named)
 
     return Subscriber(redis, ACCESS_CHANNEL, hear=hear, catch_up=memory.forget_all)
+
+
+async def _announce(redis: Redis, text: str) -> None:
+    try:
+        await redis.publish(ACCESS_CHANNEL, text)
+    except (RedisError, OSError) as error:
+        log.warning("access news not announced", news=text, error=str(error))

@@ -11,7 +11,7 @@ from shared.database.base import Base, Identified
 
 
 class Tenant(Identified, Base):
-    """Owner of models, jobs and keys. Everybody who registers gets one of their own."""
+    """An organisation: owner of models, jobs and keys. Everybody who registers gets one of their own."""
 
     __tablename__ = "tenants"
     __table_args__ = (Index("ix_tenants_own_quotas", "id", postgresql_where=text("quotas <> '{}'")),)
@@ -30,6 +30,7 @@ class User(Identified, Base):
 
     __tablename__ = "users"
 
+    # The organisation that they log in to, one of those in `members`.
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
     email: Mapped[str] = mapped_column(unique=True)  # in lower case
     full_name: Mapped[str]
@@ -42,6 +43,7 @@ class RefreshToken(Identified, Base):
     __tablename__ = "refresh_tokens"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
     family_id: Mapped[UUID] = mapped_column(index=True)
     token_hash: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime]

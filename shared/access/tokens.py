@@ -10,12 +10,13 @@ import jwt
 import msgspec
 
 from shared.access.caller import Caller
+from shared.access.permissions import Role
 from shared.errors import Unauthenticated
 
 _ALGORITHM = "HS256"  # the only one accepted, whatever a token's header says
 _ISSUER = "modelyard"
 _AUDIENCE = "modelyard-api"
-_REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti", "tenant_id"]
+_REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti", "tenant_id", "role"]
 
 
 class InvalidToken(Unauthenticated):
@@ -53,6 +54,7 @@ class AccessTokens:
             "aud": _AUDIENCE,
             "sub": str(caller.user_id),
             "tenant_id": str(caller.tenant_id),
+            "role": caller.role,
             "iat": now,
             "exp": now + self.ttl_s,
             "jti": uuid4().hex,
@@ -75,7 +77,9 @@ class AccessTokens:
                 audience=_AUDIENCE,
                 options={"require": _REQUIRED},
             )
-            caller = Caller(user_id=UUID(claims["sub"]), tenant_id=UUID(claims["tenant_id"]))
+            caller = Caller(
+                user_id=UUID(claims["sub"]), tenant_id=UUID(claims["tenant_id"]), role=Role(claims["role"])
+            )
         except jwt.ExpiredSignatureError:
             raise TokenExpired("the access token has expired; get a new one from auth/refresh") from None
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):

@@ -12,6 +12,8 @@ from sqlalchemy import event, select, text, update
 from api.credentials import Credentials
 from shared.access.api_keys import ApiKeys, InvalidKey, TooManyKeys
 from shared.access.caller import Caller
+from shared.access.homes import add_member
+from shared.access.permissions import Role
 from shared.access.tables import ApiKeyRow, User
 from shared.access.tokens import AccessTokens
 from shared.clock import utc_now
@@ -290,6 +292,8 @@ async def test_a_key_that_was_known_works_while_postgres_is_away(settings, fragi
         )
         user = User(tenant_id=tenant_id, email="a@example.com", full_name="", password_hash="!")
         session.add(user)
+        await session.flush()
+        await add_member(session, tenant_id=tenant_id, user_id=user.id, role=Role.OWNER)
     caller = Caller(user_id=user.id, tenant_id=tenant_id)
     keys = ApiKeys(settings, database, redis, forget=lambda _: None)
     known, never_seen, revoked = [await keys.create(caller, name=name) for name in "abc"]

@@ -54,6 +54,24 @@ def test_releases_that_start_together_do_not_disturb_each_other(empty_database):
     command.check(migration_config(empty_database))
 
 
+def test_whoever_had_a_tenant_owns_it(empty_database):
+    config = migration_config(empty_database)
+    command.upgrade(config, "0017")  # the last without members
+    ask(
+        empty_database,
+        "INSERT INTO tenants (id, name, webhook_salt, created_at) SELECT gen_random_uuid(), 'Ada', '', now()",
+        "INSERT INTO users (id, tenant_id, email, full_name, password_hash, created_at)"
+        " SELECT gen_random_uuid(), id, 'ada@example.com', 'Ada', '!', now() FROM tenants",
+    )
+
+    command.upgrade(config, "head")
+
+    query = (
+        "SELECT role FROM members JOIN users ON user_id = users.id AND members.tenant_id = users.tenant_id"
+    )
+    assert ask(empty_database, query) == ["owner"]
+
+
 def release(database_url: str) -> subprocess.Popen:
     """As the Procfile's release does it."""
     arguments = [sys.executable, "-m", "alembic", "upgrade", "head"]
@@ -61,12 +79,18 @@ def release(database_url: str) -> subprocess.Popen:
 
 
 def tables_in(url: str) -> list[str]:
-    async def ask() -> list[str]:
+    return ask(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+
+
+def ask(url: str, *statements: str) -> list[str]:
+    """The first column of what the last statement finds."""
+
+    async def run() -> list[str]:
         database = Database(url, connections=1)
         async with database.transaction() as session:
-            query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
-            names = (await session.scalars(text(query))).all()
+            results = [await session.execute(text(statement)) for statement in statements]
+            found = list(results[-1].scalars()) if results[-1].returns_rows else []
         await database.close()
-        return list(names)
+        return found
 
-    return asyncio.run(ask())
+    return asyncio.run(run())

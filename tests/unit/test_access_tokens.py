@@ -6,9 +6,11 @@ import time
 from uuid import UUID
 
 import jwt
+import msgspec
 import pytest
 
 from shared.access.caller import Caller
+from shared.access.permissions import Role
 from shared.access.tokens import AccessTokens, InvalidToken, TokenExpired
 
 SECRET = "a secret that only the tests know"
@@ -35,15 +37,14 @@ def resigned(tokens: AccessTokens, *, key: bytes | str | None = None, algorithm=
 
 
 def test_a_token_speaks_for_its_caller(tokens):
-    verified = tokens.verify(tokens.issue(CALLER))
-
-    assert verified.caller == CALLER
+    for caller in (CALLER, msgspec.structs.replace(CALLER, role=Role.VIEWER)):
+        assert tokens.verify(tokens.issue(caller)).caller == caller
 
 
 def test_a_token_carries_the_registered_claims_and_lasts_fifteen_minutes(tokens):
     claims = claims_of(tokens.issue(CALLER))
 
-    assert set(claims) == {"iss", "aud", "sub", "tenant_id", "iat", "exp", "jti"}
+    assert set(claims) == {"iss", "aud", "sub", "tenant_id", "role", "iat", "exp", "jti"}
     assert claims["exp"] - claims["iat"] == 15 * 60
     assert claims["sub"] == str(CALLER.user_id)
 
@@ -82,6 +83,9 @@ def test_a_token_of_another_platform_is_refused(tokens):
         {"tenant_id": None},
         {"sub": "not-an-id"},
         {"tenant_id": 7},
+        {"role": None},
+        {"role": "king"},
+        {"role": ["owner"]},
         {"iat": int(time.time()) + 3600},
     ],
 )

@@ -5,6 +5,7 @@ import time
 from uuid import UUID
 
 import jwt
+import msgspec
 import pytest
 
 from api.credentials import Credentials, token_of
@@ -66,6 +67,17 @@ async def test_a_refused_token_is_not_known(credentials):
         await credentials.verify(b"nonsense")
 
     assert credentials.known(b"nonsense") is None
+
+
+async def test_whoever_has_another_role_is_forgotten_and_nobody_else(credentials, tokens):
+    other = msgspec.structs.replace(CALLER, user_id=KEY_ID)
+    changed, kept = (tokens.issue(caller).encode() for caller in (CALLER, other))
+    for token in (changed, kept):
+        await credentials.verify(token)
+
+    credentials.forget_user(CALLER.user_id)
+
+    assert (credentials.known(changed), credentials.known(kept)) == (None, other)
 
 
 async def test_forgetting_keys_leaves_access_tokens_known(credentials, tokens):
