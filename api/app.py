@@ -26,8 +26,10 @@ from api.routes.audit_log import audit_log_routes
 from api.routes.catalog import catalog_routes
 from api.routes.deliveries import deliveries_routes
 from api.routes.health import health_routes
+from api.routes.invitations import accepting_routes, invitations_routes
 from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
+from api.routes.organizations import organization_routes, organizations_routes
 from api.routes.predict_later import predict_later_routes
 from api.routes.schedules import schedules_routes
 from api.routes.uploads import uploads_routes
@@ -46,9 +48,12 @@ RESOURCES = (
     "catalog",
     "database",
     "event_streams",
+    "invitations",
     "job_news",
+    "members",
     "messenger",
     "metrics",
+    "organizations",
     "predictor",
     "promotions",
     "readiness",
@@ -71,13 +76,17 @@ def create_app(settings: Settings) -> Litestar:
             Router(
                 "/api/v1",
                 route_handlers=[
+                    accepting_routes,
                     accounts_routes,
                     api_keys_routes,
                     audit_log_routes,
                     catalog_routes,
                     analytics_routes,
                     deliveries_routes,
+                    invitations_routes,
                     jobs_routes,
+                    organization_routes,
+                    organizations_routes,
                     predict_later_routes,
                     schedules_routes,
                     uploads_routes,

@@ -15,7 +15,10 @@ from api.promotions import Promotions
 from api.readiness import Readiness
 from shared.access.accounts import Accounts
 from shared.access.api_keys import ApiKeys
+from shared.access.invitations import Invitations
+from shared.access.members import Members
 from shared.access.messages import follow_keys
+from shared.access.organizations import Organizations
 from shared.access.passwords import PasswordHasher
 from shared.access.tokens import AccessTokens
 from shared.analytics.recorder import Recorder
@@ -76,6 +79,9 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     state.credentials = Credentials(settings, state.database, tokens)
     closing.push_async_callback(state.credentials.close)
     state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)
+    state.organizations = Organizations(settings, state.database)
+    state.members = Members(state.database, state.redis, forget=state.credentials.forget_user)
+    state.invitations = Invitations(settings, state.database)
     state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
     closing.push_async_callback(state.rate_limiter.close)
     key_news = follow_keys(state.redis, state.credentials)

@@ -85,6 +85,7 @@ def openapi_config() -> OpenAPIConfig:
         ),
         tags=[
             Tag(name="Accounts", description="Register, log in, stay logged in."),
+            Tag(name="Organizations", description="Who works on the same models, and in which role."),
             Tag(name="API keys", description="For programs, which do not log in."),
             Tag(name="Models", description="Upload models, and decide which version serves."),
             Tag(name="Predictions", description="Answers while the client waits."),

@@ -83,6 +83,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access_token_ttl_s: Count = 15 * 60
     refresh_token_ttl_s: Count = 30 * 24 * 3600
     max_api_keys: Count = 100  # of one tenant
+    invitation_ttl_s: Seconds = 7 * 24 * 3600.0  # how long the token of an invitation is good for
+    max_invitations: Count = 100  # of one tenant that wait, or were revoked within a day of being sent
+    max_organizations: Count = 100  # that one user is in
     credential_ttl_s: Seconds = 5.0  # how long a revoked key may work if the message of its end is lost
     credential_grace_s: Seconds = 60.0  # how long a key known before works while PostgreSQL is away
     audit_days: Days = 365  # that the audit log goes back; 0: without end

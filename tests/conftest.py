@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.fixtures.own_redis",
     "tests.fixtures.platform",
     "tests.fixtures.api",
+    "tests.fixtures.teams",
     "tests.fixtures.artifacts",
     "tests.fixtures.models",
     "tests.fixtures.predictions",

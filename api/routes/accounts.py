@@ -11,11 +11,13 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from api.auth import PUBLIC
-from api.openapi import ANYBODY, answers
+from api.openapi import ANYBODY, SESSION_ONLY, answers
 from api.permissions import OWN_AFFAIRS
 from api.rate_limit import LIMITED_AS_LOGIN
+from api.session_only import session_only
 from shared.access.accounts import Accounts, LoggedIn
 from shared.access.caller import Caller
+from shared.access.organizations import Organization, Organizations
 from shared.access.tables import User
 from shared.settings import Settings
 
@@ -36,6 +38,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     email: Email
     password: Password
     full_name: Name = ""
+    invitation: Annotated[
+        Token | None, Meta(description="Token of an invitation to join.", examples=[None])
+    ] = None
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,14 +56,26 @@ class RefreshRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     refresh_token: Token
 
 
+class SwitchRequest(RefreshRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which organisation to go on in, and the newest refresh token of the log-in."""
+
+    organization: Annotated[str, Meta(max_length=200, description="Its id.")]
+
+
 class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A user, as they see themselves."""
+    """A user, as they see themselves; `tenant_id` is the organisation that they act in."""
 
     id: UUID
     email: str
     full_name: str
     tenant_id: UUID
     created_at: datetime
+
+
+class MeAnswer(UserAnswer, frozen=True, kw_only=True):
+    """A user, and the organisations that they may act in, with their role in each."""
+
+    organizations: list[Organization]
 
 
 class TokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,11 +88,13 @@ class TokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
     user: UserAnswer
 
 
-@post("/register", status_code=201, opt=LOGIN, security=ANYBODY, responses=answers(409, 422))
+@post("/register", status_code=201, opt=LOGIN, security=ANYBODY, responses=answers(403, 404, 409, 422))
 async def register(data: JSONBody[Registration], accounts: NamedDependency[Accounts]) -> UserAnswer:
-    """Make an account."""
-    user = await accounts.register(email=data.email, password=data.password, full_name=data.full_name)
-    return user_answer(user)
+    """Make an account, and an organisation of its own; with an `invitation`, join another as well."""
+    user = await accounts.register(
+        email=data.email, password=data.password, full_name=data.full_name, invitation=data.invitation
+    )
+    return user_answer(user, user.tenant_id)
 
 
 @post("/login", status_code=200, opt=LOGIN, security=ANYBODY, responses=answers(401, 422))
@@ -94,6 +113,24 @@ async def refresh(
     return tokens_answer(await accounts.refresh(data.refresh_token), settings)
 
 
+@post(
+    "/switch",
+    status_code=200,
+    guards=[session_only],
+    security=SESSION_ONLY,
+    responses=answers(401, 403, 404, 422),
+)
+async def switch_organization(
+    data: JSONBody[SwitchRequest],
+    caller: NamedDependency[Caller],
+    accounts: NamedDependency[Accounts],
+    settings: NamedDependency[Settings],
+) -> TokensAnswer:
+    """Exchange a refresh token for tokens for another of the caller's organisations. It is spent."""
+    switched = await accounts.switch(caller, organization=data.organization, refresh_token=data.refresh_token)
+    return tokens_answer(switched, settings)
+
+
 @post("/logout", status_code=204, opt=PUBLIC, security=ANYBODY, responses=answers(422))
 async def logout(data: JSONBody[RefreshRequest], accounts: NamedDependency[Accounts]) -> None:
     """End the log-in that the refresh token belongs to. Its access token lives on until it expires."""
@@ -101,18 +138,23 @@ async def logout(data: JSONBody[RefreshRequest], accounts: NamedDependency[Accou
 
 
 @get("/me", status_code=200, responses=answers(401))
-async def me(caller: NamedDependency[Caller], accounts: NamedDependency[Accounts]) -> UserAnswer:
-    """The caller's own account."""
-    return user_answer(await accounts.user(caller))
+async def me(
+    caller: NamedDependency[Caller],
+    accounts: NamedDependency[Accounts],
+    organizations: NamedDependency[Organizations],
+) -> MeAnswer:
+    """The caller's own account, and their organisations; by an API key, the one that it is for."""
+    answer = user_answer(await accounts.user(caller), caller.tenant_id)
+    return MeAnswer(organizations=await organizations.list_all(caller), **msgspec.structs.asdict(answer))
 
 
-def user_answer(user: User) -> UserAnswer:
+def user_answer(user: User, tenant_id: UUID) -> UserAnswer:
     """What a user is told of themselves: never the hash."""
     return UserAnswer(
         id=user.id,
         email=user.email,
         full_name=user.full_name,
-        tenant_id=user.tenant_id,
+        tenant_id=tenant_id,
         created_at=user.created_at,
     )
 
@@ -123,10 +165,13 @@ def tokens_answer(logged_in: LoggedIn, settings: Settings) -> TokensAnswer:
         access_token=logged_in.access_token,
         refresh_token=logged_in.refresh_token,
         expires_in=settings.access_token_ttl_s,
-        user=user_answer(logged_in.user),
+        user=user_answer(logged_in.user, logged_in.tenant_id),
     )
 
 
 accounts_routes = Router(
-    "/auth", route_handlers=[register, login, refresh, logout, me], opt=OWN_AFFAIRS, tags=["Accounts"]
+    "/auth",
+    route_handlers=[register, login, refresh, switch_organization, logout, me],
+    opt=OWN_AFFAIRS,
+    tags=["Accounts"],
 )

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.access.caller import Caller
 from shared.access.failed_logins import FailedLogins
 from shared.access.homes import add_member, add_tenant, settle_home
+from shared.access.invitations import take_invitation
 from shared.access.members import member_role
+from shared.access.organizations import check_is_in
 from shared.access.passwords import PasswordHasher
 from shared.access.permissions import Role
 from shared.access.registration import check_password, normal_email
@@ -58,16 +60,23 @@ class Accounts:
     def __init__(
         self, settings: Settings, database: Database, *, passwords: PasswordHasher, tokens: AccessTokens
     ) -> None:
+        self._most_organizations = settings.max_organizations
         self._refresh_ttl = timedelta(seconds=settings.refresh_token_ttl_s)
         self._database, self._passwords, self._tokens = database, passwords, tokens
         self._failed = FailedLogins(database)
 
-    async def register(self, *, email: str, password: str, full_name: str) -> User:
-        """Make an account, with a tenant of its own.
+    async def register(
+        self, *, email: str, password: str, full_name: str, invitation: str | None = None
+    ) -> User:
+        """Make an account, with an organisation of its own.
+
+        Args:
+            invitation: the token of one: they are also in that organisation, and log in to it.
 
         Raises:
             InvalidInput: the address or the password will not do.
             EmailTaken: somebody has the address.
+            InvitationNotFound, InvitationForAnother: nobody joins with this token, or somebody else.
         """
         address = normal_email(email)
         check_password(password)
@@ -78,6 +87,8 @@ class Accounts:
                     session, email=address, full_name=full_name.strip(), password_hash=password_hash
                 )
                 await _note(session, "auth.register", user)
+                if invitation is not None:
+                    await self._join(session, user, invitation)
                 return user
         except IntegrityError:
             raise EmailTaken("an account with this email address exists") from None
@@ -119,6 +130,24 @@ class Accounts:
             raise RefreshTokenInvalid("the refresh token is not valid; log in again")
         return renewed
 
+    async def switch(self, caller: Caller, *, organization: str, refresh_token: str) -> LoggedIn:
+        """Spend a refresh token of the caller's for tokens for another of their organisations.
+
+        The access token alone does not do: whoever has stolen one would have more than its minutes.
+
+        Raises:
+            OrganizationNotFound: the caller is in none with this id.
+            RefreshTokenInvalid: it cannot be used, or no longer; or it is somebody else's.
+        """
+        async with self._database.transaction() as session:
+            await check_is_in(session, caller.user_id, organization)
+            switched = await self._renew(
+                session, refresh_token, user_id=caller.user_id, to=UUID(organization)
+            )
+        if switched is None:
+            raise RefreshTokenInvalid("the refresh token is not valid; log in again")
+        return switched
+
     async def log_out(self, refresh_token: str) -> None:
         """Revoke the token's whole family. A token that is unknown is as good as revoked."""
         async with self._database.transaction() as session:
@@ -139,9 +168,21 @@ class Accounts:
             raise Unauthenticated("the account of this access token is gone")
         return user
 
-    async def _renew(self, session: AsyncSession, refresh_token: str) -> LoggedIn | None:
+    async def _join(self, session: AsyncSession, user: User, invitation: str) -> None:
+        member = await take_invitation(session, user, invitation, most=self._most_organizations)
+        user.tenant_id = member.tenant_id
+
+    async def _renew(
+        self,
+        session: AsyncSession,
+        refresh_token: str,
+        *,
+        user_id: UUID | None = None,
+        to: UUID | None = None,
+    ) -> LoggedIn | None:
+        """Tokens for the organisation that the token is for, or for `to`; of `user_id` alone, if given."""
         token = await _find_token(session, refresh_token)
-        if token is None:
+        if token is None or user_id not in {None, token.user_id}:
             return None
         if token.used_at or token.revoked_at:
             await _revoke_family(session, token.family_id)
@@ -154,10 +195,11 @@ class Accounts:
             .returning(RefreshToken.id)
         )
         user = await session.get(User, token.user_id)
-        role = await member_role(session, tenant_id=token.tenant_id, user_id=token.user_id)
+        tenant_id = to or token.tenant_id
+        role = await member_role(session, tenant_id=tenant_id, user_id=token.user_id)
         if spent is None or user is None or role is None:
             return None
-        caller = Caller(user_id=user.id, tenant_id=token.tenant_id, role=role)
+        caller = Caller(user_id=user.id, tenant_id=tenant_id, role=role)
         return self._logged_in(session, user, caller=caller, family_id=token.family_id)
 
     def _logged_in(self, session: AsyncSession, user: User, *, caller: Caller, family_id: UUID) -> LoggedIn:

@@ -422,6 +422,32 @@ def test_a_key_is_made_used_and_revoked_as_the_page_says(reader):
     assert json.loads(reader.types(use.splitlines()[0], KEY=made["secret"]))["code"] == "invalid_api_key"
 
 
+def test_a_team_is_looked_after_as_the_page_says(reader):
+    login(reader, "team@example.com")
+    who = {"email": "team@example.com", "password": "SecureP@ss123"}
+    tokens = httpx.post(f"{reader.base_url}/api/v1/auth/login", json=who).raise_for_status().json()
+    token, user = tokens["access_token"], tokens["user"]
+    page = blocks("docs/how-to/teams.md", "bash")
+    rename, make, invite, look, accept, register, me, switch, people, leave = page
+
+    renamed = json.loads(reader.types(rename, TOKEN=token))
+    assert renamed.keys() == json.loads(blocks("docs/how-to/teams.md", "json")[0]).keys()
+    made = json.loads(reader.types(make, TOKEN=token))
+    invited = json.loads(reader.types(invite, TOKEN=token))
+    looked = reader.types(look, TOKEN=token, ID=invited["id"])
+    assert looked.startswith('{"items":[{"id":"' + invited["id"])
+    assert '"code":"invitation_just_sent"' in looked
+    for code in (accept, register):  # with a token that was in no mail
+        assert json.loads(reader.types(code, TOKEN=token, INVITATION="x"))["code"] == "invitation_not_found"
+    assert len(json.loads(reader.types(me, TOKEN=token))["organizations"]) == 2
+    refresh = tokens["refresh_token"]
+    switched = json.loads(reader.types(switch, TOKEN=token, ORGANIZATION=made["id"], REFRESH=refresh))
+    assert switched["user"]["tenant_id"] == made["id"]
+    # Alone in it, there is nobody to lower, to remove or to hand it over to.
+    for code, refusals in ((people, 2), (leave, 1)):
+        assert reader.types(code, TOKEN=token, USER_ID=user["id"]).count('"code":"last_owner"') == refusals
+
+
 @pytest.mark.parametrize(
     "page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 )

@@ -91,7 +91,10 @@ async def test_logging_in_gives_tokens_that_work(client, registered):
     assert set(body) == {"access_token", "refresh_token", "token_type", "expires_in", "user"}
     assert (body["token_type"], body["expires_in"], body["user"]) == ("bearer", 900, registered)
     me = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {body['access_token']}"})
-    assert (me.status_code, me.json()) == (200, registered)
+    own = {"id": registered["tenant_id"], "name": JOHN["full_name"], "role": "owner"}
+    (organization,) = me.json()["organizations"]
+    assert (me.status_code, organization.items() >= own.items()) == (200, True)
+    assert {name: value for name, value in me.json().items() if name != "organizations"} == registered
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,21 @@ async def test_what_needs_no_token_says_so(document):
 async def test_what_needs_a_log_in_says_so(document):
     session_only = {p for _, p, o in operations(document) if o.get("security") == [{"access_token": []}]}
 
-    assert session_only == {"/api/v1/api-keys", "/api/v1/api-keys/{key}"}
+    assert session_only == {
+        "/api/v1/api-keys",
+        "/api/v1/api-keys/{key}",
+        "/api/v1/auth/switch",
+        "/api/v1/invitations/accept",
+        "/api/v1/organization",
+        "/api/v1/organization/invitations",
+        "/api/v1/organization/invitations/{invitation}",
+        "/api/v1/organization/invitations/{invitation}/resend",
+        "/api/v1/organization/leave",
+        "/api/v1/organization/members",
+        "/api/v1/organization/members/{user}",
+        "/api/v1/organization/transfer",
+        "/api/v1/organizations",
+    }
 
 
 async def test_uploads_are_described(document):

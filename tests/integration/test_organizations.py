@@ -1,0 +1,158 @@
+"""Organisations over HTTP, and going from one to another."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from shared.access.caller import Caller
+from shared.access.homes import add_member
+from shared.access.organizations import Organizations, TooManyOrganizations
+from shared.access.permissions import Role
+from shared.access.tables import RefreshToken, User
+from shared.access.tokens import new_refresh_token, refresh_token_hash
+from shared.clock import utc_now
+
+API = "/api/v1"
+HERE = f"{API}/organization"
+MINE = f"{API}/organizations"
+OWNER, ADMIN, MEMBER, VIEWER = Role
+
+
+@pytest.fixture
+async def session(account, database):
+    """A log-in, without a password's hash."""
+    refresh_token = new_refresh_token()
+    async with database.transaction() as opened:
+        row = RefreshToken(user_id=account.user_id, tenant_id=account.tenant_id, family_id=uuid4())
+        row.token_hash, row.expires_at = refresh_token_hash(refresh_token), utc_now() + timedelta(days=1)
+        opened.add(row)
+    return {"access_token": account.token, "refresh_token": refresh_token}
+
+
+def headers_of(session):
+    return {"Authorization": f"Bearer {session['access_token']}"}
+
+
+def code_of(answer):
+    return (answer.status_code, answer.json()["code"])
+
+
+@pytest.fixture
+def switch(client):
+    async def send(session, organization, **body):
+        body = {"organization": organization, "refresh_token": session["refresh_token"], **body}
+        return await client.post(f"{API}/auth/switch", json=body, headers=headers_of(session))
+
+    return send
+
+
+async def test_an_organisation_is_read_and_renamed(client, account, stranger):
+    renamed = await client.patch(HERE, json={"name": "Weather Office"}, headers=account.headers)
+    read = (await client.get(HERE, headers=account.headers)).json()
+
+    assert renamed.json() == read
+    assert set(read) == {"id", "name", "role", "created_at"}
+    assert (read["id"], read["name"], read["role"]) == (str(account.tenant_id), "Weather Office", "owner")
+    assert (await client.get(HERE, headers=stranger.headers)).json()["name"] == "Ada Tester"
+
+
+async def test_an_organisation_has_a_name_of_one_line(client, account):
+    for name in ("", "  ", "a\nb", "x" * 201, None):
+        answers = [
+            await client.patch(HERE, json={"name": name}, headers=account.headers),
+            await client.post(MINE, json={"name": name}, headers=account.headers),
+        ]
+        assert {(each.status_code, each.json()["errors"][0]["pointer"]) for each in answers} == {
+            (422, "/name")
+        }
+
+
+async def test_a_further_one_is_listed_with_the_callers_role(client, account, join):
+    made = (await client.post(MINE, json={"name": "Second"}, headers=account.headers)).json()
+    viewer = await join(account, VIEWER)
+
+    mine = (await client.get(MINE, headers=account.headers)).json()["items"]
+    theirs = (await client.get(MINE, headers=viewer.headers)).json()["items"]
+
+    assert [(each["id"], each["role"]) for each in mine] == [
+        (str(account.tenant_id), "owner"),
+        (made["id"], "owner"),
+    ]
+    assert sorted(each["role"] for each in theirs) == ["owner", "viewer"]
+
+
+async def test_somebody_is_in_so_many_and_no_more_even_at_once(settings, database, account):
+    organizations = Organizations(msgspec.structs.replace(settings, max_organizations=3), database)
+    caller = Caller(user_id=account.user_id, tenant_id=account.tenant_id)
+
+    made = await asyncio.gather(
+        *(organizations.create(caller, name="O") for _ in range(4)), return_exceptions=True
+    )
+
+    assert sum(isinstance(each, TooManyOrganizations) for each in made) == 2
+
+
+async def test_switching_goes_on_in_another_and_leaves_the_home(client, account, session, switch, database):
+    other = (await client.post(MINE, json={"name": "Other"}, headers=account.headers)).json()["id"]
+
+    switched = (await switch(session, other)).json()
+    body = {"refresh_token": switched["refresh_token"]}
+    refreshed = (await client.post(f"{API}/auth/refresh", json=body)).json()
+
+    for tokens in (switched, refreshed):
+        assert tokens["user"]["tenant_id"] == other
+        assert (await client.get(HERE, headers=headers_of(tokens))).json()["name"] == "Other"
+        me = (await client.get(f"{API}/auth/me", headers=headers_of(tokens))).json()
+        assert (me["tenant_id"], len(me["organizations"])) == (other, 2)
+    async with database.transaction() as opened:
+        assert (await opened.get_one(User, account.user_id)).tenant_id == account.tenant_id
+
+
+async def test_nobody_switches_to_where_they_are_not_or_with_anothers_token(
+    account, stranger, session, switch
+):
+    home = str(account.tenant_id)
+    theirs = {"access_token": stranger.token, "refresh_token": session["refresh_token"]}
+
+    answers = [
+        await switch(session, str(stranger.tenant_id)),
+        await switch(session, "nonsense"),
+        await switch(theirs, str(stranger.tenant_id)),
+        await switch(session, home, refresh_token="unknown"),
+    ]
+    spent = [await switch(session, home) for _ in range(2)]
+
+    assert [code_of(each) for each in answers] == [
+        (404, "organization_not_found"),
+        (404, "organization_not_found"),
+        (401, "invalid_refresh_token"),
+        (401, "invalid_refresh_token"),
+    ]
+    assert [each.status_code for each in spent] == [200, 401]
+
+
+async def test_a_log_in_to_an_organisation_ends_with_the_membership(
+    client, account, stranger, session, switch, database
+):
+    async with database.transaction() as opened:
+        await add_member(opened, tenant_id=stranger.tenant_id, user_id=account.user_id, role=MEMBER)
+    switched = (await switch(session, str(stranger.tenant_id))).json()
+    await client.delete(f"{HERE}/members/{account.user_id}", headers=stranger.headers)
+
+    body = {"refresh_token": switched["refresh_token"]}
+    refreshed = await client.post(f"{API}/auth/refresh", json=body)
+
+    assert code_of(refreshed) == (401, "invalid_refresh_token")
+    assert code_of(await client.get(HERE, headers=headers_of(switched))) == (403, "not_a_member")
+
+
+async def test_a_key_shows_no_other_organisation_of_its_maker(client, account):
+    await client.post(MINE, json={"name": "Other"}, headers=account.headers)
+    key = await client.post(f"{API}/api-keys", json={"name": "k"}, headers=account.headers)
+
+    me = (await client.get(f"{API}/auth/me", headers={"X-API-Key": key.json()["secret"]})).json()
+
+    assert [each["id"] for each in me["organizations"]] == [str(account.tenant_id)]
