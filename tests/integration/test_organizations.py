@@ -60,7 +60,7 @@ async def test_an_organisation_is_read_and_renamed(client, account, stranger):
 
 
 async def test_an_organisation_has_a_name_of_one_line(client, account):
-    for name in ("", "  ", "a\nb", "x" * 201, None):
+    for name in ("", "  ", "a\nb", "a\n", "x" * 201, None):
         answers = [
             await client.patch(HERE, json={"name": name}, headers=account.headers),
             await client.post(MINE, json={"name": name}, headers=account.headers),
