@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.types import Scope as Connection
 
 from shared.access.caller import Caller
+from shared.access.grants import ModelNotGranted
 from shared.access.permissions import Scope, check_permission
 
 _OPT: Final = "needs"
@@ -22,15 +23,18 @@ class Needed(msgspec.Struct, frozen=True):
 
     reading: tuple[Scope, ...]
     changing: tuple[Scope, ...]
+    by_model: bool  # it knows of keys that are confined to some models; to these every other is closed
 
 
-def needs(*scopes: Scope, reading: Scope | None = None) -> dict[str, Any]:
+def needs(*scopes: Scope, reading: Scope | None = None, by_model: bool = False) -> dict[str, Any]:
     """For the `opt` of a router or a handler: the scopes that it takes.
 
     Args:
         reading: what GET and HEAD take instead.
+        by_model: it shows and does only what belongs to the models that the caller may use
+            (shared/access/grants.py). Without it a key that is confined to some may not use the route.
     """
-    return {_OPT: Needed((reading,) if reading else scopes, scopes)}
+    return {_OPT: Needed((reading,) if reading else scopes, scopes, by_model)}
 
 
 def needs_to_change(*scopes: Scope) -> dict[str, Any]:
@@ -48,6 +52,7 @@ def check_route(scope: Connection, caller: Caller) -> None:
 
     Raises:
         RoleTooLow, ScopeMissing: see `check_permission`.
+        ModelNotGranted: the API key is confined to some models, which the route knows nothing of.
     """
     handler: Any = scope["route_handler"]
     changing = scope.get("method") not in _READING or _AS_CHANGING in handler.opt
@@ -58,6 +63,8 @@ def check_route(scope: Connection, caller: Caller) -> None:
         needed=needed.changing if changing else needed.reading,
         changing=changing and "own_affairs" not in handler.opt,
     )
+    if caller.models is not None and not needed.by_model:
+        raise ModelNotGranted("the API key is confined to some models, and this belongs to none")
 
 
 def undeclared(app: Litestar) -> list[str]:

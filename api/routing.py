@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from shared.access.caller import Caller
+from shared.access.grants import Granted
 from shared.background import end_tasks
 from shared.catalog.service import ServingVersion, serving_version
 from shared.database.engine import Database
@@ -26,7 +27,8 @@ log = structlog.get_logger()
 MAX_ROUTES = 10_000  # in one process; past it all are read anew
 ASK_AGAIN_AFTER_S = 1.0  # a database that did not answer
 
-RouteKey = tuple[UUID, str, int | None]  # tenant, model as the caller spells it, version asked for
+# Tenant, model as the caller spells it, version asked for; what a confined key may use leads by itself.
+RouteKey = tuple[UUID, str, int | None, Granted]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -58,7 +60,7 @@ class Routes:
 
     def known(self, caller: Caller, model: str) -> Route | None:
         """The route to the version that serves, if it is at hand; one that is to be read anew is."""
-        key = (caller.tenant_id, model, None)
+        key = (caller.tenant_id, model, None, caller.models)
         route = self._routes.get(key)
         if route is None:
             return None
@@ -77,10 +79,10 @@ class Routes:
             number: of the version asked for; None for the one that serves.
 
         Raises:
-            NotFound: no such model or version, or another tenant's.
+            NotFound: no such model or version, another tenant's, or not granted to the caller.
             VersionNotServable: it cannot serve; the text says why.
         """
-        key = (caller.tenant_id, model, number)
+        key = (caller.tenant_id, model, number, caller.models)
         route = self._routes.get(key)
         now = time.monotonic()
         if route is not None and now < route.fresh_until:
@@ -134,10 +136,10 @@ class Routes:
             del self._reads[key]
 
     async def _read(self, key: RouteKey, told: int) -> Route:
-        tenant_id, model, number = key
+        tenant_id, model, number, granted = key
         try:
             async with self._database.transaction() as session:
-                version = await serving_version(session, tenant_id, model, number)
+                version = await serving_version(session, tenant_id, model, number, granted=granted)
         except CallerError:
             self._routes.pop(key, None)
             raise

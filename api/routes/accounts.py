@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from api.auth import PUBLIC
 from api.openapi import ANYBODY, SESSION_ONLY, answers
-from api.permissions import OWN_AFFAIRS
+from api.permissions import OWN_AFFAIRS, needs
 from api.rate_limit import LIMITED_AS_LOGIN
 from api.session_only import session_only
 from shared.access.accounts import Accounts, LoggedIn
@@ -137,7 +137,7 @@ async def logout(data: JSONBody[RefreshRequest], accounts: NamedDependency[Accou
     await accounts.log_out(data.refresh_token)
 
 
-@get("/me", status_code=200, responses=answers(401))
+@get("/me", status_code=200, opt=needs(by_model=True), responses=answers(401))
 async def me(
     caller: NamedDependency[Caller],
     accounts: NamedDependency[Accounts],

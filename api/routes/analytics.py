@@ -47,4 +47,6 @@ async def get_analytics(
         return await report_use(session, caller.tenant_id, model, asked, version=version)
 
 
-analytics_routes = Router("/", route_handlers=[get_analytics], opt=needs(Scope.ANALYTICS), tags=["Models"])
+analytics_routes = Router(
+    "/", route_handlers=[get_analytics], opt=needs(Scope.ANALYTICS, by_model=True), tags=["Models"]
+)

@@ -297,6 +297,6 @@ catalog_routes = Router(
         roll_back_model,
         delete_version,
     ],
-    opt=needs(Scope.MODELS_WRITE, reading=Scope.MODELS_READ),
+    opt=needs(Scope.MODELS_WRITE, reading=Scope.MODELS_READ, by_model=True),
     tags=["Models"],
 )

@@ -15,6 +15,7 @@ from shared.access.caller import Caller
 from shared.access.permissions import Scope
 from shared.database.engine import Database
 from shared.jobs.hints import send_hints
+from shared.jobs.lookup import granted_jobs
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
 from shared.settings import Settings
@@ -37,7 +38,12 @@ class RedeliveryAnswer(msgspec.Struct, frozen=True):
     more: bool
 
 
-@get("/deliveries", status_code=200, responses=answers(400, 401, 422))
+@get(
+    "/deliveries",
+    status_code=200,
+    opt=needs(Scope.WEBHOOKS, by_model=True),
+    responses=answers(400, 401, 422),
+)
 async def list_deliveries(
     *,
     caller: NamedDependency[Caller],
@@ -52,7 +58,9 @@ async def list_deliveries(
     wanted = DeliveryFilter(job_id=job_id, status=status, event_type=event_type)
     before = from_cursor(cursor, UUID)
     async with database.transaction() as session:
-        found = await listing.list_deliveries(session, caller.tenant_id, wanted, before=before, limit=limit)
+        found = await listing.list_deliveries(
+            session, caller.tenant_id, wanted, before=before, limit=limit, of_jobs=granted_jobs()
+        )
     return to_page(found, limit, item=lambda view: view, cursor=lambda view: view.id)
 
 

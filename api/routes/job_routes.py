@@ -110,6 +110,6 @@ jobs_routes = Router(
         "later_life": Provide(_provide_later_life, sync_to_thread=False),
         **SUBMITTING,
     },
-    opt=needs(Scope.JOBS),
+    opt=needs(Scope.JOBS, by_model=True),
     tags=["Jobs"],
 )

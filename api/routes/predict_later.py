@@ -87,6 +87,6 @@ predict_later_routes = Router(
     "/predict",
     route_handlers=[predict_later],
     dependencies=SUBMITTING,
-    opt=needs(Scope.PREDICT, Scope.JOBS),
+    opt=needs(Scope.PREDICT, Scope.JOBS, by_model=True),
     tags=["Predictions"],
 )

@@ -101,6 +101,6 @@ schedules_routes = Router(
         delete_schedule,
         run_schedule,
     ],
-    opt=needs(Scope.JOBS),
+    opt=needs(Scope.JOBS, by_model=True),
     tags=["Schedules"],
 )

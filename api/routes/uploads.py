@@ -220,6 +220,6 @@ uploads_routes = Router(
         continue_upload,
         abandon_upload,
     ],
-    opt=needs(Scope.JOBS),
+    opt=needs(Scope.JOBS, by_model=True),
     tags=["Uploads"],
 )

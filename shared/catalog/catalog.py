@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -122,6 +122,15 @@ class Catalog:
             if description is not UNSET:
                 row.description = description
         return await self.show(tenant_id, str(row.id))
+
+    async def ids_of(self, tenant_id: UUID, models: Sequence[str]) -> frozenset[UUID]:
+        """The ids of these models.
+
+        Raises:
+            InvalidInput: one of them is not there.
+        """
+        async with self._database.transaction() as session:
+            return await lookup.model_ids(session, tenant_id, models)
 
     async def find_version(self, tenant_id: UUID, model: str, number: int) -> tuple[ModelRow, VersionRow]:
         """A version, with its model."""

@@ -1,14 +1,17 @@
 """Finding models and versions of one tenant. `model` is an id or a name everywhere."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, false, func, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.grants import granted_models, is_granted
 from shared.catalog.errors import ModelNotFound, VersionNotFound, VersionWithdrawn
 from shared.catalog.naming import is_name
 from shared.catalog.tables import ModelRow, VersionRow
+from shared.errors import FieldError, InvalidInput
 from shared.ids import parse_id
 
 
@@ -27,6 +30,30 @@ def is_called(model: str) -> ColumnElement[bool]:
     return ModelRow.name == model if is_name(model) else false()
 
 
+def models_of(tenant_id: UUID) -> ColumnElement[bool]:
+    """The condition that a row of `models` is the tenant's, and granted to whoever acts."""
+    return and_(ModelRow.tenant_id == tenant_id, is_granted(ModelRow.id, granted_models()))
+
+
+async def model_ids(session: AsyncSession, tenant_id: UUID, models: Sequence[str]) -> frozenset[UUID]:
+    """Of the tenant's models that are called so.
+
+    Raises:
+        InvalidInput: there is none of one of these ids and names, which it says.
+    """
+    ids, names = [id_ for each in models if (id_ := parse_id(each))], [*filter(is_name, models)]
+    called = or_(ModelRow.id.in_(ids), ModelRow.name.in_(names))
+    found = (
+        await session.execute(select(ModelRow.id, ModelRow.name).where(models_of(tenant_id), called))
+    ).all()
+    known = {each for row in found for each in row}
+    for place, each in enumerate(models):
+        if (parse_id(each) or each) not in known:
+            text = f"there is no model {each!r}; give the id or the name of one of yours"
+            raise InvalidInput(text, [FieldError(message=text, pointer=f"/models/{place}")])
+    return frozenset(row.id for row in found)
+
+
 async def find_model(session: AsyncSession, tenant_id: UUID, model: str, *, lock: bool = False) -> ModelRow:
     """The tenant's model.
 
@@ -36,7 +63,7 @@ async def find_model(session: AsyncSession, tenant_id: UUID, model: str, *, lock
     Raises:
         ModelNotFound: there is none, or it is another tenant's.
     """
-    query = select(ModelRow).where(ModelRow.tenant_id == tenant_id, is_called(model))
+    query = select(ModelRow).where(models_of(tenant_id), is_called(model))
     row = await session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise ModelNotFound(model)
@@ -74,7 +101,7 @@ async def show_model(session: AsyncSession, tenant_id: UUID, model: str) -> Show
     Raises:
         ModelNotFound: there is none, or it is another tenant's.
     """
-    rows = await session.execute(_shown().where(ModelRow.tenant_id == tenant_id, is_called(model)))
+    rows = await session.execute(_shown().where(models_of(tenant_id), is_called(model)))
     row = rows.one_or_none()
     if row is None:
         raise ModelNotFound(model)
@@ -85,7 +112,7 @@ async def list_models(
     session: AsyncSession, tenant_id: UUID, *, before: UUID | None, limit: int
 ) -> list[ShownModel]:
     """Up to `limit` of the tenant's models, the newest first, made before the one with the id `before`."""
-    query = _shown().where(ModelRow.tenant_id == tenant_id).order_by(ModelRow.id.desc()).limit(limit)
+    query = _shown().where(models_of(tenant_id)).order_by(ModelRow.id.desc()).limit(limit)
     if before is not None:
         query = query.where(ModelRow.id < before)
     return [ShownModel(shown, version) for shown, version in await session.execute(query)]

@@ -4,9 +4,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.grants import Granted, granted_models, is_granted
 from shared.audit.log import record_audit
 from shared.catalog.acts import model_target
 from shared.catalog.errors import ModelNotFound, VersionNotFound, VersionNotServable
@@ -53,16 +55,22 @@ class ServingVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def serving_version(
-    session: AsyncSession, tenant_id: UUID, model: str, number: int | None = None
+    session: AsyncSession,
+    tenant_id: UUID,
+    model: str,
+    number: int | None = None,
+    *,
+    granted: Granted | UnsetType = UNSET,
 ) -> ServingVersion:
     """The version that answers for the tenant's model.
 
     Args:
         model: id or name.
         number: of the version asked for; None for the one that serves.
+        granted: the models that it may be of; where it is not given, those of whoever acts.
 
     Raises:
-        ModelNotFound, VersionNotFound: not there, or another tenant's.
+        ModelNotFound, VersionNotFound: not there, another tenant's, or not granted.
         VersionNotServable: no version serves, or the one asked for cannot; the text says why.
     """
     wanted = (
@@ -70,10 +78,11 @@ async def serving_version(
         if number is None
         else and_(VersionRow.model_id == ModelRow.id, VersionRow.number == number)
     )
+    granted = granted_models() if granted is UNSET else granted
     rows = await session.execute(
         select(ModelRow, VersionRow)
         .outerjoin(VersionRow, wanted)
-        .where(ModelRow.tenant_id == tenant_id, is_called(model))
+        .where(ModelRow.tenant_id == tenant_id, is_called(model), is_granted(ModelRow.id, granted))
     )
     found = rows.one_or_none()
     if found is None:

@@ -7,7 +7,9 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.grants import ModelNotGranted, granted_models
 from shared.catalog.errors import ModelNotFound
+from shared.catalog.lookup import find_model
 from shared.catalog.tables import ModelRow, VersionRow
 from shared.catalog.version import VersionStatus
 from shared.clock import utc_now
@@ -55,7 +57,10 @@ async def insert_version(session: AsyncSession, tenant_id: UUID, upload: Upload)
 
     Raises:
         ModelNotFound: the model is named by an id, and there is none.
+        ModelNotGranted: whoever acts is confined to other models.
     """
+    if granted_models() is not None:
+        await _hold_granted(session, tenant_id, upload.model)
     model_id = parse_id(upload.model)
     if model_id is None:
         model = await _count_up_or_make(session, tenant_id, upload)
@@ -77,6 +82,16 @@ async def insert_version(session: AsyncSession, tenant_id: UUID, upload: Upload)
     session.add(version)
     await session.flush()
     return version
+
+
+async def _hold_granted(session: AsyncSession, tenant_id: UUID, model: str) -> None:
+    """Locked, so that it cannot give way to a new one of its name."""
+    try:
+        await find_model(session, tenant_id, model, lock=True)
+    except ModelNotFound:
+        raise ModelNotGranted(
+            f"the API key is confined to some models, and {model!r} is none of them: it makes no new ones"
+        ) from None
 
 
 async def _count_up_or_make(session: AsyncSession, tenant_id: UUID, upload: Upload) -> ModelRow:

@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, cast, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.grants import granted_models, is_granted
 from shared.database.now import database_now
 from shared.ids import parse_id
 from shared.jobs.errors import JobNotFound
@@ -32,6 +33,17 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     before: UUID | None = None
 
 
+def jobs_of(tenant_id: UUID) -> ColumnElement[bool]:
+    """The condition that a row of `jobs` is the tenant's, and of a model granted to whoever acts."""
+    return and_(JobRow.tenant_id == tenant_id, is_granted(JobRow.model_id, granted_models()))
+
+
+def granted_jobs() -> Select[UUID] | None:
+    """The ids of jobs that whoever acts may see; None: all of their tenant's."""
+    granted = granted_models()
+    return None if granted is None else select(JobRow.id).where(is_granted(JobRow.model_id, granted))
+
+
 async def find_job(session: AsyncSession, tenant_id: UUID, job: str, *, lock: bool = False) -> JobRow:
     """The tenant's job of that id, the platform's or the one that its owner chose.
 
@@ -42,7 +54,7 @@ async def find_job(session: AsyncSession, tenant_id: UUID, job: str, *, lock: bo
     if job_id is None:
         raise JobNotFound(job)
     is_called = or_(JobRow.id == job_id, JobRow.client_id == job_id)
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id, is_called, JobRow.deleted_at.is_(None))
+    query = select(JobRow).where(jobs_of(tenant_id), is_called, JobRow.deleted_at.is_(None))
     row = await session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise JobNotFound(job)
@@ -53,7 +65,7 @@ async def list_jobs(
     session: AsyncSession, tenant_id: UUID, wanted: JobFilter, *, limit: int
 ) -> Sequence[JobRow]:
     """Up to `limit` of the tenant's jobs, the newest first."""
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.deleted_at.is_(None))
+    query = select(JobRow).where(jobs_of(tenant_id), JobRow.deleted_at.is_(None))
     if wanted.status is not None:
         query = query.where(JobRow.status == wanted.status)
     if wanted.model is not None:

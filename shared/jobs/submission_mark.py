@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.grants import may_use
 from shared.jobs.errors import IdempotencyKeyReused, JobIdTaken
 from shared.jobs.options import JobForm
 from shared.jobs.tables import JobRow
@@ -59,10 +60,10 @@ async def find_marked(session: AsyncSession, tenant_id: UUID, mark: Mark) -> Job
     """The job that this very submission has become; None where it is new.
 
     Raises:
-        IdempotencyKeyReused, JobIdTaken: its name belongs to another one.
+        IdempotencyKeyReused, JobIdTaken: its name belongs to another one, or whoever acts may not see it.
     """
     job = await session.scalar(select(JobRow).where(JobRow.tenant_id == tenant_id, _is_called(mark.name)))
-    if job is None or job.submission_digest == mark.digest:
+    if job is None or (job.submission_digest == mark.digest and may_use(job.model_id)):
         return job
     if mark.name.key is not None:
         raise IdempotencyKeyReused(mark.name.key)

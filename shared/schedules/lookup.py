@@ -3,10 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, String, cast, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
+from shared.access.grants import granted_models, is_granted
+from shared.catalog.tables import ModelRow
 from shared.ids import parse_id
 from shared.jobs.tables import JobRow
 from shared.schedules.errors import ScheduleNotFound
@@ -14,6 +16,19 @@ from shared.schedules.tables import ScheduleRow
 from shared.schedules.timing import Timing
 
 MAX_DUE = 100  # schedules that one look finds
+
+
+def schedules_of(tenant_id: UUID) -> Select[ScheduleRow]:
+    """All of one tenant whose jobs are of a model granted to whoever acts."""
+    query = select(ScheduleRow).where(ScheduleRow.tenant_id == tenant_id)
+    granted = granted_models()
+    if granted is None:
+        return query
+    model = ScheduleRow.job_shown["model"].astext
+    is_of_it = or_(ModelRow.name == model, cast(ModelRow.id, String) == model)
+    return query.where(
+        exists().where(ModelRow.tenant_id == tenant_id, is_granted(ModelRow.id, granted), is_of_it)
+    )
 
 
 async def find_schedule(
@@ -29,7 +44,7 @@ async def find_schedule(
     """
     schedule_id = parse_id(schedule)
     is_called = ScheduleRow.name == schedule if schedule_id is None else ScheduleRow.id == schedule_id
-    query = select(ScheduleRow).where(ScheduleRow.tenant_id == tenant_id, is_called)
+    query = schedules_of(tenant_id).where(is_called)
     if lock:
         query = query.with_for_update()
     if with_job:

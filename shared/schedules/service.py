@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +19,7 @@ from shared.quotas.limits import limit_of
 from shared.quotas.quota import Quota
 from shared.schedules.acts import note_schedule, stated
 from shared.schedules.errors import ScheduleNameTaken, TooManySchedules
-from shared.schedules.lookup import find_schedule, timing_of
+from shared.schedules.lookup import find_schedule, schedules_of, timing_of
 from shared.schedules.request import NewSchedule, ScheduleChanges, ScheduledJob, read_job, read_name
 from shared.schedules.scheduled_jobs import ReadyJob, ScheduledJobs
 from shared.schedules.tables import ScheduleRow
@@ -68,7 +67,7 @@ class Schedules:
 
     async def list_newest(self, tenant_id: UUID, *, before: UUID | None, limit: int) -> list[ScheduleView]:
         """Up to `limit` of them, the newest first, made before the one with the id `before`."""
-        query = select(ScheduleRow).where(ScheduleRow.tenant_id == tenant_id)
+        query = schedules_of(tenant_id)
         if before is not None:
             query = query.where(ScheduleRow.id < before)
         async with self._database.transaction() as session:

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.grants import confined_caller
 from shared.ids import parse_id
 from shared.uploads.errors import UploadNotFound
 from shared.uploads.tables import UploadRow
@@ -17,8 +18,13 @@ def is_open() -> ColumnElement[bool]:
 
 
 def uploads_of(tenant_id: UUID) -> Select[UploadRow]:
-    """All of one tenant."""
-    return select(UploadRow).where(UploadRow.tenant_id == tenant_id, is_open())
+    """All of one tenant; a key that is confined to some models has those that it has begun.
+
+    Nobody can tell for which model a file is meant before it is used.
+    """
+    query = select(UploadRow).where(UploadRow.tenant_id == tenant_id, is_open())
+    caller = confined_caller()
+    return query if caller is None else query.where(UploadRow.key_id == caller.key_id)
 
 
 async def find_upload(

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.grants import confined_caller
 from shared.database.engine import Database
 from shared.database.now import database_now
 from shared.database.tenant_lock import lock_tenant
@@ -71,6 +72,7 @@ class Uploads:
             ttl = timedelta(seconds=self._settings.upload_ttl_s)
             row = UploadRow(
                 tenant_id=tenant_id,
+                key_id=None if (confined := confined_caller()) is None else confined.key_id,
                 file_name=file_name or DEFAULT_FILE_NAME,
                 size_bytes=size_bytes,
                 asked_digest=digest,

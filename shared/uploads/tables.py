@@ -21,6 +21,7 @@ class UploadRow(Identified, Base):
     )
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"))
+    key_id: Mapped[UUID | None]  # of the API key that began it, where that was confined to some models
     file_name: Mapped[str]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)  # of the whole; None until it is known
     offset_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # all before it is stored for good

@@ -6,7 +6,7 @@ from itertools import groupby
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import Tenant
@@ -82,18 +82,27 @@ async def find_delivery(session: AsyncSession, tenant_id: UUID, delivery_id: UUI
 
 
 async def list_deliveries(
-    session: AsyncSession, tenant_id: UUID, wanted: DeliveryFilter, *, before: UUID | None, limit: int
+    session: AsyncSession,
+    tenant_id: UUID,
+    wanted: DeliveryFilter,
+    *,
+    before: UUID | None,
+    limit: int,
+    of_jobs: Select[UUID] | None = None,
 ) -> list[DeliveryView]:
     """The tenant's deliveries that are wanted, the newest first.
 
     Args:
         before: the last delivery of the page before; None for the first page.
         limit: of a page. One more is returned where there is another page.
+        of_jobs: only of these; None: of all, and of none.
     """
     query = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant_id)
     for name in wanted.__struct_fields__:
         if (value := getattr(wanted, name)) is not None:
             query = query.where(getattr(DeliveryRow, name) == value)
+    if of_jobs is not None:
+        query = query.where(DeliveryRow.job_id.in_(of_jobs))
     if before is not None:
         query = query.where(DeliveryRow.id < before)
     rows = (await session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit + 1))).all()
