@@ -1,11 +1,14 @@
 """Whom a token speaks for, known at once when it was seen a moment ago.
 
 An access token proves itself by its signature; an API key is looked up in PostgreSQL, and again each few
-seconds. A key that was revoked is forgotten as soon as its message comes.
+seconds. A key that was revoked or changed is forgotten as soon as its message comes. One that expires is
+remembered for as long as PostgreSQL says that it is left to it, counted by this process's monotonic clock
+from before PostgreSQL was asked: never longer, wherever the clocks of the two machines stand.
 """
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -14,9 +17,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from shared.access.api_keys import InvalidKey, find_caller
 from shared.access.caller import Caller
 from shared.access.key_text import PREFIX, key_id_of
+from shared.access.known_key import InvalidKey, KeyExpired, KnownKey, find_caller
 from shared.access.tokens import AccessTokens
 from shared.background import end_tasks
 from shared.database.engine import Database
@@ -29,8 +32,8 @@ log = structlog.get_logger()
 
 _KEY_PREFIX = PREFIX.encode()
 _MAX_REMEMBERED = 20_000  # credentials; about 10 MB
-_MAX_UNKNOWN = 20_000  # keys that are none
-_UNKNOWN_FOR_S = 5.0
+_MAX_REFUSED = 20_000  # keys that are none
+_REFUSED_FOR_S = 5.0
 _LOOKUPS_AT_ONCE = 4  # of PostgreSQL's connections; the rest are for those who were let in
 _PATIENCE_S = 0.5  # with PostgreSQL, where there is an older answer to go by
 _ASK_AGAIN_AFTER_S = 1.0  # while PostgreSQL is away
@@ -44,6 +47,13 @@ class Remembered(msgspec.Struct):
     good_until: float  # past `fresh_until` and before this, good enough while PostgreSQL is away
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """A key that is none, or none any longer; asked for again after a moment."""
+
+    until: float  # monotonic seconds
+    error: type[Unauthenticated]
+
+
 class Credentials:
     """What this process knows of tokens and keys; under their hashes, so that memory gives none away."""
 
@@ -51,8 +61,8 @@ class Credentials:
         self._ttl_s, self._grace_s = settings.credential_ttl_s, settings.credential_grace_s
         self._database, self._tokens = database, tokens
         self._remembered: dict[bytes, Remembered] = {}
-        self._unknown: dict[bytes, float] = {}
-        self._lookups: dict[bytes, asyncio.Task[Caller | None]] = {}
+        self._refused: dict[bytes, Refused] = {}
+        self._lookups: dict[bytes, asyncio.Task[KnownKey | None]] = {}
         self._room = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._told = 0  # how often something was to be forgotten
 
@@ -72,7 +82,7 @@ class Credentials:
         return self._verify_access_token(token)
 
     def forget_key(self, key_id: UUID) -> None:
-        """The key was revoked."""
+        """The key was revoked, or is different from now on."""
         self._forget(lambda caller: caller.key_id == key_id)
 
     def forget_user(self, user_id: UUID) -> None:
@@ -92,6 +102,7 @@ class Credentials:
 
     def _forget(self, is_meant: Callable[[Caller], bool]) -> None:
         self._told += 1
+        self._refused = {digest: each for digest, each in self._refused.items() if each.error is InvalidKey}
         entries = self._remembered.items()
         for digest in [digest for digest, entry in entries if is_meant(entry.caller)]:
             del self._remembered[digest]
@@ -104,10 +115,13 @@ class Credentials:
 
     async def _verify_key(self, token: bytes) -> Caller:
         digest = hashlib.sha256(token).digest()
-        if key_id_of(token) is None or self._unknown.get(digest, 0) > time.monotonic():
-            raise _no_key()
+        if key_id_of(token) is None:
+            raise _refusal(InvalidKey)
+        refused = self._refused.get(digest)
+        if refused is not None and refused.until > time.monotonic():
+            raise _refusal(refused.error)
         try:
-            caller = await self._look_up(token, digest)
+            found = await self._look_up(token, digest)
         except Exception as error:
             if (entry := self._good_enough(digest)) is None:
                 raise
@@ -116,11 +130,11 @@ class Credentials:
             )
             entry.fresh_until = min(time.monotonic() + _ASK_AGAIN_AFTER_S, entry.good_until)
             return entry.caller
-        if caller is None:
-            raise _no_key()
-        return caller
+        if found is None or found.has_expired:
+            raise _refusal(_why_refused(found))
+        return found.caller
 
-    async def _look_up(self, token: bytes, digest: bytes) -> Caller | None:
+    async def _look_up(self, token: bytes, digest: bytes) -> KnownKey | None:
         """Ask PostgreSQL, together with whoever asks for the same key at the same time."""
         lookup = self._lookups.get(digest)
         if lookup is None:
@@ -131,18 +145,31 @@ class Credentials:
         async with asyncio.timeout(patience_s):
             return await asyncio.shield(lookup)
 
-    async def _ask(self, token: bytes, digest: bytes) -> Caller | None:
+    async def _ask(self, token: bytes, digest: bytes) -> KnownKey | None:
         told = self._told
-        async with self._room, self._database.transaction() as session:
-            caller = await find_caller(session, token)
-        if caller is None:
+        async with self._room:
+            asked_at = time.monotonic()
+            async with self._database.transaction() as session:
+                found = await find_caller(session, token)
+        if found is None or found.has_expired:
             self._remembered.pop(digest, None)
-            _keep(self._unknown, digest, time.monotonic() + _UNKNOWN_FOR_S, most=_MAX_UNKNOWN)
-        elif told == self._told:  # or it may be what has just been revoked
-            self._remember(digest, caller, ttl_s=self._ttl_s, grace_s=self._grace_s)
-        return caller
+        if told == self._told:  # or it may be what has just been revoked or changed
+            self._note(digest, found, asked_at=asked_at)
+        return found
 
-    def _end_lookup(self, digest: bytes, lookup: "asyncio.Task[Caller | None]") -> None:
+    def _note(self, digest: bytes, found: KnownKey | None, *, asked_at: float) -> None:
+        if found is None or found.has_expired:
+            refused = Refused(time.monotonic() + _REFUSED_FOR_S, _why_refused(found))
+            _keep(self._refused, digest, refused, most=_MAX_REFUSED)
+            return
+        left_s = math.inf
+        if found.valid_for_s is not None:
+            left_s = asked_at + found.valid_for_s - time.monotonic()
+        self._remember(
+            digest, found.caller, ttl_s=min(self._ttl_s, left_s), grace_s=min(self._grace_s, left_s)
+        )
+
+    def _end_lookup(self, digest: bytes, lookup: "asyncio.Task[KnownKey | None]") -> None:
         self._lookups.pop(digest, None)
         if not lookup.cancelled():
             lookup.exception()  # asked for, as all who waited may have lost their patience
@@ -192,5 +219,11 @@ def _keep(held: dict[bytes, T], digest: bytes, value: T, *, most: int) -> None:
     held[digest] = value
 
 
-def _no_key() -> InvalidKey:
+def _why_refused(found: KnownKey | None) -> type[Unauthenticated]:
+    return InvalidKey if found is None else KeyExpired
+
+
+def _refusal(error: type[Unauthenticated]) -> Unauthenticated:
+    if error is KeyExpired:
+        return KeyExpired("the API key has expired, or a rotation has given it another secret since")
     return InvalidKey("the API key is unknown, or was revoked")

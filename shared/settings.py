@@ -86,6 +86,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     invitation_ttl_s: Seconds = 7 * 24 * 3600.0  # how long the token of an invitation is good for
     max_invitations: Count = 100  # of one tenant that wait, or were revoked within a day of being sent
     max_organizations: Count = 100  # that one user is in
+    api_key_max_days: Annotated[int, Meta(ge=1, le=36_500)] = 3_650  # that a key which expires can last
+    api_key_grace_s: Annotated[int, Meta(ge=0, le=30 * 24 * 3600)] = (
+        24 * 3600
+    )  # of the secret before a rotation
     credential_ttl_s: Seconds = 5.0  # how long a revoked key may work if the message of its end is lost
     credential_grace_s: Seconds = 60.0  # how long a key known before works while PostgreSQL is away
     audit_days: Days = 365  # that the audit log goes back; 0: without end

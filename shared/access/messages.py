@@ -2,8 +2,8 @@
 
 Redis keys:
 
-    access    pub/sub channel: `key:{id}` was revoked, `user:{id}` has another role somewhere, or none.
-              Published and heard by the API.
+    access    pub/sub channel: `key:{id}` was revoked or changed, `user:{id}` has another role somewhere, or
+              none. Published and heard by the API.
 
 It is only a hint: PostgreSQL knows, and every process looks there again after a few seconds.
 """
@@ -27,17 +27,20 @@ class KeyMemory(Protocol):
     """Whoever remembers keys."""
 
     def forget_key(self, key_id: UUID) -> None:
-        """It was revoked."""
+        """It was revoked, or is different."""
 
     def forget_user(self, user_id: UUID) -> None:
         """What they may do has changed."""
 
     def forget_all(self) -> None:
-        """Any may have been revoked."""
+        """Any may have been revoked or changed."""
 
 
 async def announce_key(redis: Redis, key_id: UUID) -> None:
-    """Tell every API process that the key was revoked. Where Redis is away they find out by themselves."""
+    """Tell every API process that the key was revoked or changed.
+
+    Where Redis is away they find out by themselves.
+    """
     await _announce(redis, f"key:{key_id}")
 
 

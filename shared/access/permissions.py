@@ -39,6 +39,17 @@ class ScopeMissing(NotAllowed):
     code = "scope_missing"
 
 
+def scopes_within(role: Role) -> frozenset[Scope]:
+    """Those that somebody of the role can give to a key: what is beyond it would allow nothing."""
+    match role:
+        case Role.OWNER | Role.ADMIN:
+            return frozenset(Scope)
+        case Role.MEMBER:
+            return frozenset(Scope) - {Scope.ADMIN}
+        case Role.VIEWER:
+            return frozenset(Scope) - {Scope.ADMIN, Scope.PREDICT, Scope.MODELS_WRITE}
+
+
 def check_permission(
     role: Role, scopes: Collection[Scope] | None, *, needed: Collection[Scope], changing: bool
 ) -> None:
@@ -56,7 +67,9 @@ def check_permission(
     _check_role(role, needed=needed, changing=changing)
     missing = [] if scopes is None else [scope for scope in needed if scope not in scopes]
     if missing:
-        raise ScopeMissing(f"the API key has not the scope {missing[0]!r}; make one that has")
+        raise ScopeMissing(
+            f"the API key lacks the scope {missing[0].value!r}; give it that, or make one that has it"
+        )
 
 
 def _check_role(role: Role, *, needed: Collection[Scope], changing: bool) -> None:

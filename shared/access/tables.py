@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ARRAY, ForeignKey, Index, String, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.database.base import Base, Identified
@@ -62,3 +62,13 @@ class ApiKeyRow(Identified, Base):
     key_hash: Mapped[str]  # SHA-256 of the whole key, in hexadecimal
     last4: Mapped[str]  # the key's last characters
     last_used_at: Mapped[datetime | None]  # to the minute
+
+    # shared.access.key_terms.KeyTerms
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(String))
+    models: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    expires_at: Mapped[datetime | None]
+    rate_limit: Mapped[int | None]
+
+    # Of the secret before the last rotation: it is good until then.
+    previous_hash: Mapped[str | None]
+    previous_expires_at: Mapped[datetime | None]

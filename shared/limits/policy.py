@@ -65,7 +65,8 @@ def limits_for(
 
     Args:
         route_class: one of `RouteClass`.
-        caller: counted by their key, or by their user where they came without one.
+        caller: counted by their key, or by their user where they came without one. A limit of the key's
+            own counts for each class by itself, and never allows more than the platform's.
         client_ip: counted where there is no caller.
         account: who wants to log in, as they spell it, if they say so; counted for each address by
             itself, so that nobody locks others out.
@@ -74,9 +75,15 @@ def limits_for(
     if route_class == RouteClass.LOGIN:
         return _login_limits(settings, _network(client_ip), account)
     who = _caller_id(caller) if caller else f"ip:{_network(client_ip)}"
-    minute = _per_minute(route_class, who, _amount(settings, route_class))
+    own = caller.rate_limit if caller else None
+    minute = _per_minute(route_class, who, _lower(_amount(settings, route_class), own))
     # The day is last: a request that is over another limit must not be counted against it.
     return _some(minute, _per_day(caller.tenant_id, per_day) if caller and per_day else None)
+
+
+def _lower(platform: int, own: int | None) -> int:
+    """The smaller of two amounts, of which 0 and None are no limit."""
+    return min(platform or own, own) if own else platform
 
 
 def _login_limits(settings: Settings, network: str, account: str) -> tuple[Limit, ...]:

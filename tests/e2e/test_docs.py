@@ -410,7 +410,7 @@ def test_a_class_of_ones_own_is_served_as_the_page_says(reader):
 
 def test_a_key_is_made_used_and_revoked_as_the_page_says(reader):
     token = login(reader, "program@example.com")
-    make, use, look, revoke = blocks("docs/how-to/use-api-keys.md", "bash")
+    make, use, look, change, revoke, rotate = blocks("docs/how-to/use-api-keys.md", "bash")
 
     made = json.loads(reader.types(make, TOKEN=token))
     promised = json.loads(blocks("docs/how-to/use-api-keys.md", "json")[0])
@@ -418,6 +418,8 @@ def test_a_key_is_made_used_and_revoked_as_the_page_says(reader):
     empty = '{"items":[],"next_cursor":null}'
     assert reader.types(use, KEY=made["secret"]) == empty * 2
     assert json.loads(reader.types(look, TOKEN=token))["items"][0]["last_used_at"] is not None
+    assert json.loads(reader.types(change, TOKEN=token, ID=made["id"]))["scopes"] == ["jobs", "predict"]
+    assert json.loads(reader.types(rotate, TOKEN=token, ID=made["id"]))["secret"] != made["secret"]
     reader.types(revoke, TOKEN=token, ID=made["id"])
     assert json.loads(reader.types(use.splitlines()[0], KEY=made["secret"]))["code"] == "invalid_api_key"
 

@@ -82,6 +82,7 @@ async def test_what_needs_a_log_in_says_so(document):
     assert session_only == {
         "/api/v1/api-keys",
         "/api/v1/api-keys/{key}",
+        "/api/v1/api-keys/{key}/rotate",
         "/api/v1/auth/switch",
         "/api/v1/invitations/accept",
         "/api/v1/organization",

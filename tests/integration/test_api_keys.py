@@ -10,9 +10,10 @@ from httpx import AsyncClient
 from sqlalchemy import event, select, text, update
 
 from api.credentials import Credentials
-from shared.access.api_keys import ApiKeys, InvalidKey, TooManyKeys
+from shared.access.api_keys import ApiKeys, TooManyKeys
 from shared.access.caller import Caller
 from shared.access.homes import add_member
+from shared.access.known_key import InvalidKey
 from shared.access.permissions import Role
 from shared.access.tables import ApiKeyRow, User
 from shared.access.tokens import AccessTokens
@@ -63,7 +64,11 @@ def statements(database):
 async def test_a_key_is_shown_once_with_its_secret(client, account, make_key):
     made = await make_key("checkout")
 
-    assert set(made) == {"id", "name", "prefix", "last4", "created_at", "last_used_at", "secret"}
+    terms = {"scopes", "models", "expires_at", "rate_limit", "previous_expires_at"}
+    known_by = {"id", "name", "prefix", "last4", "created_at", "created_by", "last_used_at"}
+    assert set(made) == terms | known_by | {"secret"}
+    assert {made[term] for term in terms} == {None}
+    assert made["created_by"] == str(account.user_id)
     assert made["secret"].startswith(made["prefix"] + "_")
     assert made["prefix"] == "my_" + UUID(made["id"]).hex
     assert made["secret"].endswith(made["last4"])

@@ -31,6 +31,19 @@ def test_a_limit_is_a_minutes_worth_at_once():
     assert (limit.name, limit.burst, limit.interval_us, limit.window_s) == ("read", 100, 600_000, 60)
 
 
+@pytest.mark.parametrize(
+    ("platform", "own", "expected"),
+    [(100, 7, [7]), (100, None, [100]), (5, 7, [5]), (0, 7, [7]), (0, None, [])],
+)
+def test_a_keys_own_limit_counts_where_it_is_the_lower_one(platform, own, expected):
+    settings = msgspec.structs.replace(SETTINGS, read_per_minute=platform)
+    caller = msgspec.structs.replace(KEY, rate_limit=own)
+
+    limits = limits_for(settings, "read", caller=caller, client_ip="")
+
+    assert [limit.burst for limit in limits] == expected
+
+
 def test_no_more_than_allowed_where_a_minute_does_not_divide():
     settings = msgspec.structs.replace(SETTINGS, write_per_minute=7)
 
