@@ -3,7 +3,7 @@
 A route is public where its handler says `opt=PUBLIC`; every other says what it takes (`api/permissions.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from litestar import Request
@@ -14,8 +14,11 @@ from api.credentials import Credentials, token_of
 from api.permissions import check_route
 from shared.access.acting import Acting, acting_as
 from shared.access.caller import Caller
+from shared.errors import Unauthenticated
 
 PUBLIC: Final = {"public": True}
+
+Holds = Callable[[], Awaitable[bool]]
 
 
 class Authentication:
@@ -44,3 +47,16 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """Who made the request, as the middleware found out."""
     caller: Caller = request.scope["state"]["caller"]
     return caller
+
+
+def still_holds(request: Request[Any, Any, Any]) -> Holds:
+    """For answers that last: whether the request's credential is good yet, and for the same as it was."""
+    caller = caller_of(request)
+
+    async def holds() -> bool:
+        try:
+            return await _caller(request.scope) == caller
+        except Unauthenticated:
+            return False
+
+    return holds

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.auth import Holds
 from api.event_streams import PING, RETRY, event
 from shared.errors import PlatformError
 from shared.jobs.service import JobService
@@ -23,21 +24,25 @@ def event_id(view: JobView) -> str:
 
 
 async def job_events(
-    jobs: JobService, tenant_id: UUID, *, job_id: UUID, seen: str, lasts_s: float
+    jobs: JobService, tenant_id: UUID, *, job_id: UUID, seen: str, lasts_s: float, holds: Holds
 ) -> AsyncGenerator[bytes]:
     """An event for each change of the job, and a ping where there was none for a while.
 
-    `status` tells of another state, `progress` of more rows. The end of the job ends the stream.
+    `status` tells of another state, `progress` of more rows. The end of the job ends the stream, and so does
+    that of the credential which it was asked for with.
 
     Args:
         seen: id of the last event that the client has; empty: it has none.
         lasts_s: for how long at most. Clients come back by themselves, with credentials that still hold.
+        holds: asked before anything is told.
     """
     yield RETRY
     looks = jobs.follow(tenant_id, job_id, until=time.monotonic() + lasts_s)
     try:
         async with contextlib.aclosing(looks):
             async for view in looks:
+                if not await holds():
+                    return
                 yield PING if event_id(view) == seen else _told(view, seen)
                 seen = event_id(view)
                 if view.ended_at is not None:

@@ -1,14 +1,15 @@
 """Jobs that were submitted: following and cancelling them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Response, get, post
+from litestar import Request, Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
+from api.auth import still_holds
 from api.entity_tag import is_among
 from api.event_streams import HEADERS, MEDIA_TYPE, EventStreams
 from api.job_events import event_id, job_events
@@ -75,6 +76,7 @@ async def get_job(
 
 @get("/{job:str}/events", status_code=200, responses=answers(401, 404))
 async def get_events(
+    request: Request[Any, Any, Any],
     *,
     job: JobRef,
     caller: NamedDependency[Caller],
@@ -93,7 +95,12 @@ async def get_events(
         return Response(None, status_code=204)
     place = event_streams.take(caller.tenant_id)
     told = job_events(
-        jobs, caller.tenant_id, job_id=view.id, seen=last_event_id, lasts_s=settings.access_token_ttl_s
+        jobs,
+        caller.tenant_id,
+        job_id=view.id,
+        seen=last_event_id,
+        lasts_s=settings.access_token_ttl_s,
+        holds=still_holds(request),
     )
 
     async def close() -> None:

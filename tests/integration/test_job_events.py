@@ -107,6 +107,20 @@ async def test_a_follower_is_told_of_each_state_until_the_end(
     assert whole["urls"]["events"].endswith(f"/api/v1/jobs/{job_id}/events")
 
 
+async def test_a_follower_whose_key_was_revoked_is_told_nothing_more(
+    app: Litestar, account: Account, job_id: UUID, *, job_context: JobContext, client: AsyncClient
+):
+    keys = "/api/v1/api-keys"
+    key = (await client.post(keys, json={"name": "follower"}, headers=account.headers)).json()
+    async with listening(app, f"/api/v1/jobs/{job_id}/events", {"X-API-Key": key["secret"]}) as source:
+        assert await source.next() is not None
+
+        await client.delete(f"{keys}/{key['id']}", headers=account.headers)
+        await plan_job(job_context, job_id)
+
+        assert await source.all() == []
+
+
 async def test_more_rows_in_the_same_state_are_progress(
     app: Litestar,
     account: Account,
