@@ -62,7 +62,7 @@ class Credentials:
         self._database, self._tokens = database, tokens
         self._remembered: dict[bytes, Remembered] = {}
         self._refused: dict[bytes, Refused] = {}
-        self._lookups: dict[bytes, asyncio.Task[KnownKey | None]] = {}
+        self._lookups: dict[tuple[bytes, int], asyncio.Task[KnownKey | None]] = {}
         self._room = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._told = 0  # how often something was to be forgotten
 
@@ -135,12 +135,16 @@ class Credentials:
         return found.caller
 
     async def _look_up(self, token: bytes, digest: bytes) -> KnownKey | None:
-        """Ask PostgreSQL, together with whoever asks for the same key at the same time."""
-        lookup = self._lookups.get(digest)
+        """Ask PostgreSQL, together with whoever asks for the same key at the same time.
+
+        Nobody shares what was asked before something was to be forgotten: it may be that.
+        """
+        asked = (digest, self._told)
+        lookup = self._lookups.get(asked)
         if lookup is None:
             lookup = asyncio.create_task(self._ask(token, digest), name="look up an API key")
-            self._lookups[digest] = lookup
-            lookup.add_done_callback(lambda task: self._end_lookup(digest, task))
+            self._lookups[asked] = lookup
+            lookup.add_done_callback(lambda task: self._end_lookup(asked, task))
         patience_s = _PATIENCE_S if self._good_enough(digest) else None
         async with asyncio.timeout(patience_s):
             return await asyncio.shield(lookup)
@@ -169,8 +173,8 @@ class Credentials:
             digest, found.caller, ttl_s=min(self._ttl_s, left_s), grace_s=min(self._grace_s, left_s)
         )
 
-    def _end_lookup(self, digest: bytes, lookup: "asyncio.Task[KnownKey | None]") -> None:
-        self._lookups.pop(digest, None)
+    def _end_lookup(self, asked: tuple[bytes, int], lookup: "asyncio.Task[KnownKey | None]") -> None:
+        self._lookups.pop(asked, None)
         if not lookup.cancelled():
             lookup.exception()  # asked for, as all who waited may have lost their patience
 

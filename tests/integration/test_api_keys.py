@@ -250,6 +250,29 @@ async def test_requests_that_come_together_look_a_key_up_once(make_key, new_cred
     assert len([each for each in statements if each.startswith("SELECT api_keys")]) == 1
 
 
+async def test_who_comes_after_a_change_does_not_share_a_look_from_before_it(
+    make_key, new_credentials, statements, database
+):
+    key = await make_key()
+    secret, credentials = key["secret"].encode(), new_credentials()
+
+    def looks():
+        return len([each for each in statements if each.startswith("SELECT api_keys")])
+
+    async with asyncio.timeout(30), database.transaction() as session:
+        await session.execute(select(ApiKeyRow.id).with_for_update())  # nobody can note its use
+        del statements[:]
+        before = asyncio.create_task(credentials.verify(secret))
+        while looks() < 1:
+            await asyncio.sleep(0.01)
+        credentials.forget_key(UUID(key["id"]))
+        after = asyncio.create_task(credentials.verify(secret))
+        while looks() < 2:
+            await asyncio.sleep(0.01)
+
+    assert await before == await after == credentials.known(secret)
+
+
 async def test_its_last_use_is_noted_once_a_minute(client, account, make_key, new_credentials, database):
     secret = (await make_key())["secret"].encode()
     long_ago = utc_now() - timedelta(hours=1)
