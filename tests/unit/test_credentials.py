@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from api.credentials import Credentials, token_of
-from shared.access.api_keys import InvalidKey
+from shared.access.known_key import InvalidKey
 from shared.access.caller import Caller
 from shared.access.key_text import key_id_of, new_key_text
 from shared.access.tokens import AccessTokens, InvalidToken, TokenExpired
