@@ -30,17 +30,27 @@ _VERSION_DELETED = JobError(
 
 
 class StepClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to plan a job (`validating`) or to finish it (`finalizing`)."""
+    """The right to plan a job (`validating`) or to finish it (`finalizing`).
+
+    Attributes:
+        early: taken while the job's chunks still ran, which may go on.
+    """
 
     status: JobStatus
     fence: int
     attempt: int  # from 1
     order: Order
+    early: bool = False
 
     @property
     def job_id(self) -> UUID:
         """Of the job."""
         return self.order.job_id
+
+    @property
+    def held_in(self) -> frozenset[JobStatus]:
+        """Where the job may be while the claim holds."""
+        return frozenset({self.status, JobStatus.RUNNING}) if self.early else frozenset({self.status})
 
 
 class ChunkClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +83,7 @@ async def claim_step(
     """
     job = await lock_job(session, job_id)
     now = await database_now(session)
-    if job is None or job.status != status or _is_held(job.lease_until, now):
+    if job is None or job.status != status or is_held(job.lease_until, now):
         return None
     if is_late(job, now):
         await expire(session, job, settings=settings)
@@ -105,7 +115,7 @@ async def claim_chunk(
     if found is None:
         return None
     chunk, now = found
-    if chunk.status == ChunkStatus.DONE or _is_held(chunk.lease_until, now):
+    if chunk.status == ChunkStatus.DONE or is_held(chunk.lease_until, now):
         return None
     if is_late(job, now):
         await expire(session, job, settings=settings)
@@ -130,7 +140,7 @@ async def renew_step(session: AsyncSession, claim: StepClaim, *, settings: Setti
     """Hold on to the job for another while; False where it was lost, cancelled or has expired."""
     renewed = await session.scalar(
         update(JobRow)
-        .where(JobRow.id == claim.job_id, JobRow.status == claim.status, JobRow.fence == claim.fence)
+        .where(JobRow.id == claim.job_id, JobRow.status.in_(claim.held_in), JobRow.fence == claim.fence)
         .where(is_in_time())
         .values(lease_until=func.now() + timedelta(seconds=settings.lease_s))
         .returning(JobRow.id)
@@ -192,7 +202,8 @@ async def _lock_chunk(
     return (await session.execute(query)).one_or_none()
 
 
-def _is_held(lease_until: datetime | None, now: datetime) -> bool:
+def is_held(lease_until: datetime | None, now: datetime) -> bool:
+    """Whether somebody works on what has this lease."""
     return lease_until is not None and lease_until > now
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.now import database_now
 from shared.jobs.chunk_hints import MOST_HINTS, chunk_hints, hints_after_chunk
-from shared.jobs.claims import ChunkClaim, Claim, StepClaim, holds_chunk, lock_job
+from shared.jobs.claims import ChunkClaim, Claim, StepClaim, holds_chunk, is_held, lock_job
 from shared.jobs.ending import end_job
 from shared.jobs.fetched_input import FetchedInput
 from shared.jobs.hints import Hint
@@ -146,8 +146,13 @@ async def record_result(
 async def record_failure(
     session: AsyncSession, claim: Claim, error: JobError, *, settings: Settings
 ) -> list[Hint]:
-    """The work cannot be done, now or later: the job has failed. Nothing if the claim was lost."""
+    """The work cannot be done, now or later: the job has failed. Nothing if the claim was lost.
+
+    Of joining that was only tried early nothing follows: who finishes the job will see.
+    """
     job = await _locked_by(session, claim)
+    if job is None and isinstance(claim, StepClaim) and claim.early:
+        return await _give_back(session, claim, attempts=claim.attempt, error=None)
     if job is None:
         return []
     if isinstance(claim, ChunkClaim):  # so that nobody waits for its lease, to sweep up
@@ -207,7 +212,10 @@ def _chunk_row(job: JobRow, index: int, chunk: PlannedChunk, now: datetime) -> C
 
 
 def _start_finishing(job: JobRow, now: datetime) -> Hint:
-    _next_step(job, JobStatus.FINALIZING, now)
+    if job.status == JobStatus.RUNNING and is_held(job.lease_until, now):  # by who joined early, and goes on
+        job.status, job.sent_at = JobStatus.FINALIZING, now
+    else:
+        _next_step(job, JobStatus.FINALIZING, now)
     job.finalizing_at = now
     return FINISH_JOB, (job.id,)
 
@@ -236,10 +244,13 @@ async def _give_back(
 ) -> list[Hint]:
     if isinstance(claim, ChunkClaim):
         return await _give_chunk_back(session, claim, attempts=attempts, error=error)
-    job = await _held_job(session, claim)
-    if job is None:
+    job = await lock_job(session, claim.job_id)
+    if job is None or job.fence != claim.fence or job.status not in claim.held_in:
         return []
-    job.attempts, job.lease_until, job.sent_at = attempts, None, await database_now(session)
+    job.attempts, job.lease_until = attempts, None
+    if job.status == JobStatus.RUNNING:  # nobody need be asked before the last chunk is done
+        return []
+    job.sent_at = await database_now(session)
     return [(PLAN_JOB if claim.status == JobStatus.VALIDATING else FINISH_JOB, (job.id,))]
 
 

@@ -41,6 +41,7 @@ from tests.fixtures.jobs import BatchWorkers, Jobs, ServeModel
 from tests.fixtures.slow import COLUMNS, save_slow_model
 from workers.jobs.actors import declare_actors
 from workers.jobs.context import JobContext
+from workers.jobs.early_joins import EarlyJoins
 from workers.jobs.next_chunk import ChunkTurns
 from workers.jobs.plan import plan_job
 
@@ -160,7 +161,13 @@ async def test_two_workers_that_race_for_every_chunk_count_each_row_once(
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize(("cap", "sent"), [(0, 0), (1, 1)])
 async def test_the_end_of_a_chunk_asks_for_the_next_of_a_tenant_that_is_capped(
-    jobs: Jobs, job_context: JobContext, messenger: Messenger, *, cap: int, sent: int
+    jobs: Jobs,
+    job_context: JobContext,
+    early_joins: EarlyJoins,
+    messenger: Messenger,
+    *,
+    cap: int,
+    sent: int,
 ):
     """Messages that find it at its cap are gone, while without a cap there is one for each chunk already."""
     content = table(4)
@@ -171,7 +178,7 @@ async def test_the_end_of_a_chunk_asks_for_the_next_of_a_tenant_that_is_capped(
     await plan_job(context, await jobs.submitted(content, model="slow"))
     planned = await messenger.waiting(NORMAL_QUEUE)
 
-    await ChunkTurns(context).run_next(Priority.NORMAL)
+    await ChunkTurns(context, early_joins).run_next(Priority.NORMAL)
 
     assert planned == 4
     assert await messenger.waiting(NORMAL_QUEUE) == 4 + sent
@@ -179,11 +186,11 @@ async def test_the_end_of_a_chunk_asks_for_the_next_of_a_tenant_that_is_capped(
 
 @pytest.mark.usefixtures("slow")
 async def test_a_message_that_served_another_priority_is_sent_on(
-    jobs: Jobs, job_context: JobContext, messenger: Messenger
+    jobs: Jobs, job_context: JobContext, early_joins: EarlyJoins, messenger: Messenger
 ):
     await plan_job(job_context, await jobs.submitted(table(1), model="slow", priority="high"))
 
-    await ChunkTurns(job_context).run_next(Priority.LOW)
+    await ChunkTurns(job_context, early_joins).run_next(Priority.LOW)
 
     assert await messenger.waiting(LOW_QUEUE) == 1
 
@@ -196,11 +203,14 @@ async def test_a_message_that_served_another_priority_is_sent_on(
         ("low,normal", {JOBS_QUEUE, NORMAL_QUEUE, LOW_QUEUE}),
     ],
 )
-def test_a_worker_reads_the_queues_of_its_priorities(job_context: JobContext, served: str, queues: set[str]):
+def test_a_worker_reads_the_queues_of_its_priorities(
+    job_context: JobContext, early_joins: EarlyJoins, served: str, queues: set[str]
+):
     broker = StubBroker(middleware=[Retries(), AsyncIO()])
     settings = msgspec.structs.replace(job_context.settings, job_queues=served)
 
-    declare_actors(broker, msgspec.structs.replace(job_context, settings=settings))
+    context = msgspec.structs.replace(job_context, settings=settings)
+    declare_actors(broker, context, early_joins=early_joins)
 
     delayed = {f"{queue}.DQ" for queue in queues}  # of each, for retries
     assert broker.get_declared_queues() == queues | delayed

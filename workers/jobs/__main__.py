@@ -20,6 +20,7 @@ from workers.hosting.telling import tell_confinement
 from workers.hosting.templates import Templates, template_for
 from workers.jobs.actors import declare_actors
 from workers.jobs.context import JobContext
+from workers.jobs.early_joins import EarlyJoins
 from workers.jobs.host_pool import HostPool
 from workers.jobs.next_chunk import served_priorities
 from workers.metrics_thread import publishing_metrics
@@ -47,13 +48,15 @@ def main() -> None:
         threads=ThreadPoolExecutor(settings.job_threads),
         stopping=threading.Event(),
     )
-    declare_actors(broker, context)
+    early_joins = EarlyJoins(context)
+    declare_actors(broker, context, early_joins=early_joins)
 
     def stop() -> None:
         templates.environments.stop()
         context.stopping.set()
 
     async def close() -> None:
+        await early_joins.close()
         await context.database.close()
         await redis.aclose()
 

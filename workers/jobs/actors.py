@@ -9,6 +9,7 @@ from shared.jobs.chunk_hints import RUN_CHUNKS
 from shared.jobs.job import Priority
 from shared.messaging.actors import FINISH_JOB, PLAN_JOB, ActorAddress
 from workers.jobs.context import JobContext
+from workers.jobs.early_joins import EarlyJoins
 from workers.jobs.finish import finish_job
 from workers.jobs.next_chunk import ChunkTurns
 from workers.jobs.plan import plan_job
@@ -19,7 +20,7 @@ MAX_RETRIES = 3  # over a short trouble of the database; after that the schedule
 _STEPS_FIRST, _CHUNKS = 0, 1  # among the messages that a worker has at hand, the lower number goes first
 
 
-def declare_actors(broker: dramatiq.Broker, context: JobContext) -> None:
+def declare_actors(broker: dramatiq.Broker, context: JobContext, *, early_joins: EarlyJoins) -> None:
     """Declare the steps of a job. Why each is safe to repeat is said where it is written."""
 
     async def plan(job_id: str) -> None:
@@ -30,7 +31,7 @@ def declare_actors(broker: dramatiq.Broker, context: JobContext) -> None:
 
     _declare(broker, PLAN_JOB, plan, priority=_STEPS_FIRST)
     _declare(broker, FINISH_JOB, finish, priority=_STEPS_FIRST)
-    turns = ChunkTurns(context)
+    turns = ChunkTurns(context, early_joins)
     for served in turns.priorities:
         _declare(broker, RUN_CHUNKS[served], _runs(turns, served), priority=_CHUNKS)
 

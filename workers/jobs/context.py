@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from functools import partial
 from typing import BinaryIO, ParamSpec, TypeVar, cast
@@ -48,7 +48,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
         """An object to read until the sign is shown; to be closed."""
         return cast(BinaryIO, StoppableFile(self.storage.reader(key), sign))
 
-    def open_each(self, keys: list[str], sign: StopSign) -> Iterator[BinaryIO]:
+    def open_each(self, keys: Iterable[str], sign: StopSign) -> Iterator[BinaryIO]:
         """Several objects, each opened when it is its turn and closed after it."""
         for key in keys:
             with self.open(key, sign) as file:

@@ -1,5 +1,7 @@
 """Last step of a job: one output of all parts. And what is left to do when a job has ended."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,10 +39,20 @@ async def _join(context: JobContext, claim: StepClaim, parts: Parts) -> None:
     async def work(sign: StopSign) -> Joined:
         return await context.in_thread(join_parts, context, claim, parts=parts, sign=sign)
 
+    await finish_claimed(context, claim, work)
+
+
+async def finish_claimed(
+    context: JobContext, claim: StepClaim, work: Callable[[StopSign], Coroutine[Any, Any, Joined]]
+) -> bool:
+    """Publish the result that the work writes; whether it was published. What was not is removed."""
+
     async def record(session: AsyncSession, joined: Joined) -> list[Hint] | None:
         return await record_result(
             session, claim, joined.result, errors=joined.errors, settings=context.settings
         )
 
-    if not await attempt(context, claim, work, record=record):
+    recorded = await attempt(context, claim, work, record=record)
+    if not recorded:
         await forget_joined(context, claim)
+    return recorded

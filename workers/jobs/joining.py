@@ -1,7 +1,8 @@
 """One file of the parts of a job, and one of its errors, as far as there are parts."""
 
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 import msgspec
 
@@ -17,12 +18,28 @@ from workers.jobs.holding import StopSign
 from workers.jobs.job_input import open_input
 
 
+class JobParts(Protocol):
+    """What the chunks have left, in the order of the input. The errors are known after the last key."""
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """Of the parts."""
+
+    @property
+    def errors(self) -> Sequence[ErrorsPart]:
+        """Of the chunks that have some."""
+
+    @property
+    def file_names(self) -> list[str]:
+        """Of the input, where it has several."""
+
+
 class Parts(msgspec.Struct, frozen=True):
-    """What the chunks have left, in the order of the input."""
+    """The same, all there."""
 
     keys: list[str]
     errors: list[ErrorsPart]
-    file_names: list[str]  # of the input, where it has several
+    file_names: list[str]
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -33,7 +50,7 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 def join_parts(
-    context: JobContext, claim: StepClaim, *, parts: Parts, sign: StopSign, partial: bool = False
+    context: JobContext, claim: StepClaim, *, parts: JobParts, sign: StopSign, partial: bool = False
 ) -> Joined:
     """Write the result, whole or as far as there are parts, and the errors of a job that skips rows."""
     storage, order = context.storage, claim.order
@@ -53,7 +70,7 @@ def join_parts(
 
 
 def _join_errors(
-    context: JobContext, claim: StepClaim, *, parts: Parts, sign: StopSign
+    context: JobContext, claim: StepClaim, *, parts: JobParts, sign: StopSign
 ) -> dict[ErrorsFormat, Written]:
     files = context.open_each([part.key for part in parts.errors], sign)
     places = [_place(part, parts.file_names) for part in parts.errors]

@@ -8,6 +8,7 @@ from shared.jobs.job import Priority
 from shared.jobs.turns import Turn, in_turn, next_of_tenant, take_turn
 from shared.settings import Settings
 from workers.jobs.context import JobContext
+from workers.jobs.early_joins import EarlyJoins
 from workers.jobs.run_chunk import run_claimed
 
 MOST_TRIES = 20  # to get a chunk while other workers are faster; then the scheduler asks again
@@ -26,8 +27,9 @@ class ChunkTurns:
         priorities: whose chunks it runs.
     """
 
-    def __init__(self, context: JobContext) -> None:
-        self._context, self._turns = context, count()
+    def __init__(self, context: JobContext, early_joins: EarlyJoins) -> None:
+        self._context, self._early_joins = context, early_joins
+        self._turns = count()
         self.priorities = served_priorities(context.settings)
 
     async def run_next(self, asked: Priority) -> None:
@@ -37,7 +39,8 @@ class ChunkTurns:
             return
         if turn.priority is not asked:  # what was meant still waits, maybe for a worker of that alone
             await send_hints(self._context.messenger, chunk_hints(asked, 1))
-        await run_claimed(self._context, turn.claim)
+        if await run_claimed(self._context, turn.claim):
+            self._early_joins.tell(turn.job_id)
         if self._context.settings.job_chunks_per_tenant:
             await self._tell_of_room(turn)
 

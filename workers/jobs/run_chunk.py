@@ -36,8 +36,8 @@ async def run_chunk(context: JobContext, job_id: UUID, index: int) -> None:
         await run_claimed(context, claim)
 
 
-async def run_claimed(context: JobContext, claim: ChunkClaim) -> None:
-    """Predict a chunk that was claimed for it.
+async def run_claimed(context: JobContext, claim: ChunkClaim) -> bool:
+    """Predict a chunk that was claimed for it; whether its part was published.
 
     Safe to repeat: one worker at a time can claim it, and the part counts that the newest claim publishes.
     """
@@ -52,6 +52,7 @@ async def run_claimed(context: JobContext, claim: ChunkClaim) -> None:
     if not recorded:  # written or not, they are nobody's
         await context.storage.delete(run.key)
         await context.storage.delete(errors_part_key(run.key))
+    return recorded
 
 
 class ChunkRun:
