@@ -25,7 +25,6 @@ Keys, and who writes them:
 
 import asyncio
 import hashlib
-import io
 import os
 import re
 import shutil
@@ -43,7 +42,15 @@ from obstore.exceptions import BaseError
 from shared.errors import TooLarge
 from shared.storage.bucket import open_bucket, open_store
 from shared.storage.errors import ObjectMissing, in_our_words
-from shared.storage.object_files import PART_BYTES, PIECE_BYTES, ObjectReader, ObjectWriter, Written
+from shared.storage.object_files import (
+    PART_BYTES,
+    PIECE_BYTES,
+    FolderReader,
+    ObjectReader,
+    ObjectWriter,
+    StoredFile,
+    Written,
+)
 
 _COPIED_BY_BUCKETS_BYTES = 5_000_000_000  # S3's CopyObject takes no more
 LISTED_AT_ONCE = 200
@@ -169,7 +176,7 @@ class Storage:
             copy.seek(0)
             return os.dup(copy.fileno())
 
-    def reader(self, key: str) -> io.RawIOBase:
+    def reader(self, key: str) -> StoredFile:
         """The object as a file to read and seek in, for code that blocks; to be closed.
 
         Raises:
@@ -177,16 +184,20 @@ class Storage:
         """
         with in_our_words(key):
             if self._folder is not None:  # by way of the store every byte would be copied twice more
-                return io.FileIO(self._folder / key)
+                return FolderReader(self._folder / key)
             return ObjectReader(self._store, key)
 
-    def writer(self, key: str, *, headers: Mapping[str, str] | None = None) -> ObjectWriter:
+    def writer(
+        self, key: str, *, headers: Mapping[str, str] | None = None, hashed: bool = True
+    ) -> ObjectWriter:
         """A file that becomes the object when it is closed, for code that blocks.
 
         Args:
             headers: of HTTP, with which a bucket answers those who come by a link.
+            hashed: it will be asked for the digest, which takes about as long as writing.
         """
-        return ObjectWriter(self._store, key, headers=None if self._folder is not None else headers)
+        sent = None if self._folder is not None else headers
+        return ObjectWriter(self._store, key, headers=sent, hashed=hashed)
 
     async def link(self, key: str, *, lasts_s: float) -> str | None:
         """A URL with which anybody can read the object for a while; None of a folder, which has none."""

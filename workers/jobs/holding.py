@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from shared.storage.object_files import StoredFile
+
 T = TypeVar("T")
 
 log = structlog.get_logger()
@@ -52,8 +54,13 @@ class StopSign:
 class StoppableFile(io.RawIOBase):
     """A file that cannot be read any further once the sign is shown: so every loop over it ends."""
 
-    def __init__(self, file: io.RawIOBase, sign: StopSign) -> None:
+    def __init__(self, file: StoredFile, sign: StopSign) -> None:
         self._file, self._sign = file, sign
+
+    @property
+    def piece_bytes(self) -> int:
+        """How many are best copied at a time."""
+        return self._file.piece_bytes
 
     def readable(self) -> bool:
         """Always."""

@@ -9,17 +9,15 @@ any      JSONL    lines                            likewise
 Parquet is stacked too where rows are left out, and where its row groups are too many for wide predictions.
 """
 
-import shutil
 from collections.abc import Collection, Iterable
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
+from workers.jobs.copying import copy_bytes
 from workers.jobs.csv_text import header_line
 from workers.jobs.parquet_join import append_columns, stack_parts
 from workers.jobs.parts import CsvPart, JsonLinesPart, Part, PredictionsPart, TablePart
-
-_COPY_BYTES = 4 * 1024 * 1024
 
 
 class Output(Protocol):
@@ -49,7 +47,7 @@ class LinesOutput:
         carried = [] if self._carried is None else [self._carried]
         sink.write(self._delimiter.encode().join([*carried, names]) + b"\n")
         for part in parts:
-            shutil.copyfileobj(part, sink, _COPY_BYTES)
+            copy_bytes(part, sink)
 
 
 class JsonLinesOutput:
@@ -65,7 +63,7 @@ class JsonLinesOutput:
     def join(self, parts: Iterable[BinaryIO], sink: BinaryIO, *, partial: bool = False) -> None:  # noqa: ARG002  whole or not is the same here
         """The lines of all parts."""
         for part in parts:
-            shutil.copyfileobj(part, sink, _COPY_BYTES)
+            copy_bytes(part, sink)
 
 
 class StackedOutput:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import msgspec
 import pyarrow as pa
 
+from workers.jobs.copying import copy_bytes
 from workers.jobs.parquet_footer import (
     MAGIC,
     ChunkField,
@@ -33,7 +34,6 @@ from workers.jobs.parquet_footer import (
 )
 from workers.jobs.thrift_compact import Field, Kind, ThriftStruct
 
-_COPY_BYTES = 4 * 1024 * 1024
 _MAX_ORDINAL = 0x7FFF  # of 16 bits; larger files go without
 _ARROW_SCHEMA = b"ARROW:schema"
 _PANDAS = b"pandas"
@@ -162,13 +162,9 @@ class _JoinedFile:
 
     def _copy(self, file: BinaryIO, offset: int, size: int) -> None:
         file.seek(offset)
+        if copy_bytes(file, self._sink, size=size) < size:
+            raise PartsDoNotFit("a part is cut off")
         self._at += size
-        while size > 0:
-            piece = file.read(min(size, _COPY_BYTES))
-            if not piece:
-                raise PartsDoNotFit("a part is cut off")
-            self._sink.write(piece)
-            size -= len(piece)
 
 
 def _metadata(chunk: ThriftStruct) -> ThriftStruct:

@@ -91,7 +91,7 @@ class ChunkRun:
         order, storage = self._claim.order, self._context.storage
         with self._context.open(order.rows_key, sign) as file, ExitStack() as stack:
             job_input = open_input(file, order)
-            sink = stack.enter_context(storage.writer(self.key))
+            sink = stack.enter_context(storage.writer(self.key, hashed=False))
             errors_key = errors_part_key(self.key)
             errors = ErrorsPart(lambda: cast(BinaryIO, stack.enter_context(storage.writer(errors_key))))
             try:
@@ -99,7 +99,7 @@ class ChunkRun:
                     self._write_rows(self._predictor(loan, errors, sign), job_input, cast(BinaryIO, sink))
             except (RowsRefused, FatalRow) as refusal:
                 raise self._located(refusal, job_input) from refusal
-        return sink.written().size_bytes
+        return sink.tell()
 
     def _predictor(self, loan: HostLoan, errors: ErrorsPart, sign: StopSign) -> BatchPredictor:
         settings, order = self._context.settings, self._claim.order
