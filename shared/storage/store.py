@@ -41,6 +41,7 @@ from obstore.exceptions import BaseError
 
 from shared.errors import TooLarge
 from shared.storage.bucket import open_bucket, open_store
+from shared.storage.drafts import delete_drafts
 from shared.storage.errors import ObjectMissing, in_our_words
 from shared.storage.object_files import (
     PART_BYTES,
@@ -121,11 +122,16 @@ class Storage:
             await obstore.delete_async(self._store, key)
 
     async def delete_under(self, prefix: str, *, spare: Callable[[str], bool] = lambda _: False) -> None:
-        """Remove every object whose key begins with `prefix` and a slash, but for those to `spare`."""
+        """Remove every object whose key begins with `prefix` and a slash, but for those to `spare`.
+
+        Of a folder also what a crash left half written of such objects.
+        """
         with in_our_words(prefix):
             async for page in obstore.list(self._store, prefix, chunk_size=1000):
                 for path in {entry["path"] for entry in page if not spare(entry["path"])}:
                     await self.delete(path)
+        if self._folder is not None:
+            await asyncio.to_thread(delete_drafts, self._folder, prefix, spare=spare)
 
     async def delete_folder(self, prefix: str) -> None:
         """Remove all under `prefix` and a slash; of a folder also what a crash left half written."""
