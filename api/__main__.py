@@ -1,5 +1,6 @@
 """`python -m api`: one API process."""
 
+import asyncio
 import errno
 import math
 import os
@@ -16,6 +17,7 @@ from litestar import Litestar
 from api.app import create_app
 from api.connection_guard import ConnectionGuard
 from api.exposure import check_exposure, tls_arguments
+from api.guard_check import check_guard
 from api.predict_lane import lane_for
 from api.processes import ApiProcesses
 from shared.errors import OperatorError
@@ -122,6 +124,7 @@ def run(settings: Settings) -> None:
     check_exposure(settings)
     processes = settings.api_processes or max(1, (os.cpu_count() or 1) // 2)  # workers want the other half
     sockets = listen(settings.host, settings.port, processes=processes)
+    asyncio.run(check_guard(settings))
     if len(sockets) == 1:
         serve(settings, sockets[0])
     else:

@@ -14,6 +14,7 @@ from api.predictor import Predictor
 from api.promotions import Promotions
 from api.readiness import Readiness
 from shared.access.accounts import Accounts
+from shared.access.acting import acting_tenant
 from shared.access.api_keys import ApiKeys
 from shared.access.invitations import Invitations
 from shared.access.members import Members
@@ -61,7 +62,7 @@ def lifespan(settings: Settings, tokens: AccessTokens) -> Lifespan:
 
 def _connect(state: State, settings: Settings, closing: AsyncExitStack) -> None:
     """The servers behind it all."""
-    state.database = Database(settings.database_url)
+    state.database = Database(settings.database_url, acting_for=acting_tenant)
     closing.push_async_callback(state.database.close)
     state.redis = connect_redis(settings.redis_url)
     closing.push_async_callback(state.redis.aclose)
@@ -74,14 +75,16 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     """Who may do what, and how often."""
     state.passwords = PasswordHasher()
     closing.callback(state.passwords.close)
-    state.accounts = Accounts(settings, state.database, passwords=state.passwords, tokens=tokens)
+    anybodys = state.database.across_tenants("who it is, and of which tenant, is what is to be found out")
+    state.accounts = Accounts(settings, anybodys, passwords=state.passwords, tokens=tokens)
     closing.push_async_callback(state.accounts.close)
-    state.credentials = Credentials(settings, state.database, tokens)
+    state.credentials = Credentials(settings, anybodys, tokens)
     closing.push_async_callback(state.credentials.close)
     state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)
-    state.organizations = Organizations(settings, state.database)
-    state.members = Members(state.database, state.redis, forget=state.credentials.forget_user)
-    state.invitations = Invitations(settings, state.database)
+    several = state.database.across_tenants("people are in several organisations, and move between them")
+    state.organizations = Organizations(settings, several)
+    state.members = Members(several, state.redis, forget=state.credentials.forget_user)
+    state.invitations = Invitations(settings, several)
     state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
     closing.push_async_callback(state.rate_limiter.close)
     key_news = follow_keys(state.redis, state.credentials)
@@ -117,13 +120,14 @@ def _open_jobs(state: State, settings: Settings, closing: AsyncExitStack) -> Non
 async def _open_predictions(state: State, settings: Settings, closing: AsyncExitStack) -> None:
     """The real-time path, and what it counts."""
     state.metrics = Exchange(state.redis)
-    state.recorder = Recorder(settings, state.database)
+    everybodys = state.database.across_tenants("one statement adds what was counted for all of them")
+    state.recorder = Recorder(settings, everybodys)
     publisher = MetricsPublisher(state.redis, "api", sources=[state.recorder.families])
     closing.push_async_callback(publisher.close)
     closing.push_async_callback(state.recorder.close)
     state.predictor = Predictor(settings, state.database, state.redis, recorder=state.recorder)
     closing.push_async_callback(state.predictor.close)
-    state.prediction_quotas = PredictionQuotas(settings, state.database)
+    state.prediction_quotas = PredictionQuotas(settings, everybodys)
     closing.push_async_callback(state.prediction_quotas.close)
     state.predict_route.open(state.predictor, state.credentials, state.prediction_quotas)
     state.catalog_news.on_model_change(_forget_routes(state.predictor))

@@ -138,7 +138,8 @@ class Routes:
     async def _read(self, key: RouteKey, told: int) -> Route:
         tenant_id, model, number, granted = key
         try:
-            async with self._database.transaction() as session:
+            # Also read anew while nobody asks for it, and for all who ask at the same time.
+            async with self._database.for_tenant(tenant_id).transaction() as session:
                 version = await serving_version(session, tenant_id, model, number, granted=granted)
         except CallerError:
             self._routes.pop(key, None)

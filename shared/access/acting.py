@@ -6,6 +6,7 @@ Set once, by the authentication; a task that is started meanwhile inherits it.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from uuid import UUID
 
 import msgspec
 
@@ -25,6 +26,12 @@ _ACTING: ContextVar[Acting | None] = ContextVar("acting", default=None)
 def acting() -> Acting | None:
     """Who acts; None outside of any request: the platform itself."""
     return _ACTING.get()
+
+
+def acting_tenant() -> UUID | None:
+    """The tenant that is acted for; None where nobody acts, or somebody who is not known."""
+    now = _ACTING.get()
+    return now.caller.tenant_id if now is not None and now.caller is not None else None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.access.acting import Acting, acting, acting_as
+from shared.access.acting import Acting, acting, acting_as, acting_tenant
 from shared.access.caller import Caller
 from shared.ids import new_id
 
@@ -42,3 +42,11 @@ async def test_what_failed_is_forgotten_too():
         raise RuntimeError
 
     assert acting() is None
+
+
+def test_only_a_caller_who_is_known_acts_for_a_tenant():
+    assert acting_tenant() is None
+    with acting_as(Acting(None, "192.0.2.7")):
+        assert acting_tenant() is None
+        with acting_as(ANN):
+            assert acting_tenant() == ANN.caller.tenant_id

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from api.credentials import Credentials, token_of
-from shared.access.known_key import InvalidKey
 from shared.access.caller import Caller
 from shared.access.key_text import key_id_of, new_key_text
+from shared.access.known_key import InvalidKey
 from shared.access.tokens import AccessTokens, InvalidToken, TokenExpired
 from shared.database.engine import Database
 from shared.errors import Unauthenticated

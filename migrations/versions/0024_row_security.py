@@ -4,8 +4,8 @@ from alembic import op
 
 from migrations.row_security import guard_by_parent, guard_by_tenant, make_role, unguard, unmake_role
 
-revision = "0017"
-down_revision = "0016"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
