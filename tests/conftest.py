@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.fixtures.serving",
     "tests.fixtures.jobs",
     "tests.fixtures.turns",
+    "tests.fixtures.belongings",
     "tests.fixtures.webhooks",
     "tests.fixtures.webhook_owner",
     "tests.fixtures.file_server",
