@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from alembic import command
 from sqlalchemy import Table, delete, func, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 import api.app  # noqa: F401  which knows every table
+from api.guard_check import check_guard
 from shared.database.base import Base
 from shared.database.engine import Database
 from shared.database.guard import GuardBroken
@@ -162,7 +164,7 @@ async def plain(postgres_url: str) -> AsyncIterator[tuple[Database, str]]:
     await owner.close()
 
 
-async def test_it_holds_for_a_user_who_owns_the_tables_until_a_table_is_opened(plain):
+async def test_it_holds_for_a_user_who_owns_the_tables_until_a_table_is_opened(plain, settings):
     owner, url = plain
     guarded = Database(url, connections=1, acting_for=lambda: None)
     walls = Walls(Database(url, connections=1), guarded)
@@ -174,7 +176,7 @@ async def test_it_holds_for_a_user_who_owns_the_tables_until_a_table_is_opened(p
     async with owner.transaction() as session:
         await session.execute(text("ALTER TABLE uploads NO FORCE ROW LEVEL SECURITY"))
     with pytest.raises(GuardBroken, match="uploads"):
-        await guarded.check_guard()
+        await check_guard(msgspec.structs.replace(settings, database_url=url))  # as `python -m api` does
     for database in (guarded, walls.database):
         await database.close()
 
@@ -190,3 +192,11 @@ async def test_a_superuser_without_the_role_is_refused_at_the_first_transaction(
             pass
 
     await guarded.close()
+
+
+async def test_a_database_that_is_away_is_asked_again_later(settings):
+    away = msgspec.structs.replace(
+        settings, database_url="postgresql+asyncpg://nobody@/nothing?host=/nowhere"
+    )
+
+    await check_guard(away)
