@@ -8,6 +8,7 @@ holds.
 from typing import Any, Final
 
 _POLICY: Final = "tenant"
+_ADD: Final = "add"
 
 # Each in a SELECT of its own: PostgreSQL asks once a statement, not once a row.
 _ALL: Final = "(SELECT coalesce(current_setting('modelyard.tenant', true), '') = '')"
@@ -75,14 +76,21 @@ def guard_by_parent(op: Any, table: str, *, parent: str, key: str, parent_key: s
     _guard(op, table, belongs=belongs)
 
 
-def guard_from_tenants(op: Any, table: str) -> None:
-    """No row belongs to any tenant: whoever acts for one sees none."""
+def guard_from_tenants(op: Any, table: str, *, may_add: bool = False) -> None:
+    """No row belongs to any tenant: whoever acts for one sees none.
+
+    Args:
+        may_add: they may add rows all the same, as to an outbox; without `RETURNING`, which would show them.
+    """
     _guard(op, table, belongs="false")
+    if may_add:
+        op.execute(f"CREATE POLICY {_ADD} ON {table} FOR INSERT WITH CHECK (true)")
 
 
 def unguard(op: Any, table: str) -> None:
     """Take the guard back. A table that is dropped needs none."""
     op.execute(f"DROP POLICY {_POLICY} ON {table}")
+    op.execute(f"DROP POLICY IF EXISTS {_ADD} ON {table}")
     op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY")
 
 

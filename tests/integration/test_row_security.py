@@ -19,6 +19,10 @@ from shared.database.guard import GuardBroken
 from tests.fixtures.rows import Rows, fill_tables, new_row, tables
 from tests.fixtures.servers import create_database, migration_config
 
+# The platform's own, for a reason that is given here: who acts for a tenant sees no row of these.
+OF_NO_TENANT = {"mails"}  # they go to addresses, also to those of nobody's account
+OUTBOXES = {"mails"}  # a tenant's transaction may add to these
+
 
 class Walls:
     """A database with rows of one tenant in every table, and one that acts for whoever is named."""
@@ -37,6 +41,11 @@ class Walls:
         """How many rows of each table can be seen."""
         async with database.transaction() as session:
             return {table.name: await count(session, table) for table in tables()}
+
+
+def own_alone() -> dict[str, int]:
+    """What somebody sees who has a row in every table."""
+    return {name: int(name not in OF_NO_TENANT) for name in Base.metadata.tables}
 
 
 def tenant(tenant_id: UUID) -> dict[str, Any]:
@@ -81,12 +90,11 @@ async def test_every_table_is_guarded(database: Database):
 
 
 async def test_a_tenant_sees_its_own_rows_and_another_sees_none_of_them(walls: Walls):
-    everything = dict.fromkeys(Base.metadata.tables, 1)
+    of_ann = await walls.counts(walls.guarded.for_tenant(walls.ann))
+    of_bob = await walls.counts(walls.guarded.for_tenant(walls.bob))
 
-    assert await walls.counts(walls.guarded.for_tenant(walls.ann)) == everything
-    assert await walls.counts(walls.guarded.for_tenant(walls.bob)) == dict.fromkeys(everything, 0) | {
-        "tenants": 1
-    }
+    assert of_ann == own_alone()
+    assert of_bob == dict.fromkeys(Base.metadata.tables, 0) | {"tenants": 1}
 
 
 async def test_where_nobody_acts_there_is_nothing_to_see(walls: Walls):
@@ -120,7 +128,7 @@ async def test_nothing_of_another_tenants_is_changed_or_deleted(walls: Walls):
 async def test_nothing_is_added_to_what_is_another_tenants(walls: Walls):
     bobs = walls.guarded.for_tenant(walls.bob)
 
-    for table in tables():
+    for table in (each for each in tables() if each.name not in OUTBOXES):
         theirs = new_row(table, walls.anns)
         assert "row-level security" in await refusal(bobs, insert(table).values(theirs)), table.name
 
