@@ -1,5 +1,6 @@
 """What a process that was killed has left half written in a folder: no listing tells of it."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,3 +15,20 @@ def delete_drafts(folder: Path, prefix: str, *, spare: Callable[[str], bool]) ->
         found = _DRAFT.fullmatch(draft.relative_to(folder).as_posix())
         if found and not spare(found[1]):
             draft.unlink(missing_ok=True)
+
+
+def delete_old_drafts(folder: Path, *, before: float) -> int:
+    """Remove all that were touched last before then, in Unix seconds; how many there were."""
+    old = [
+        draft for draft in folder.rglob("*#*") if _DRAFT.fullmatch(draft.name) and _touched(draft) < before
+    ]
+    for draft in old:
+        draft.unlink(missing_ok=True)
+    return len(old)
+
+
+def _touched(draft: Path) -> float:
+    try:
+        return draft.stat().st_mtime
+    except FileNotFoundError:  # whole meanwhile
+        return math.inf

@@ -26,7 +26,6 @@ Keys, and who writes them:
 import asyncio
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -41,7 +40,7 @@ from obstore.exceptions import BaseError
 
 from shared.errors import TooLarge
 from shared.storage.bucket import open_bucket, open_store
-from shared.storage.drafts import delete_drafts
+from shared.storage.drafts import delete_drafts, delete_old_drafts
 from shared.storage.errors import ObjectMissing, in_our_words
 from shared.storage.object_files import (
     PART_BYTES,
@@ -55,7 +54,6 @@ from shared.storage.object_files import (
 
 _COPIED_BY_BUCKETS_BYTES = 5_000_000_000  # S3's CopyObject takes no more
 LISTED_AT_ONCE = 200
-_HALF_WRITTEN = re.compile(r"#\d+$")  # how obstore names the file that it writes before the object appears
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -147,7 +145,7 @@ class Storage:
         """
         if self._folder is None:
             return 0
-        return await asyncio.to_thread(_delete_half_written, self._folder, before.timestamp())
+        return await asyncio.to_thread(delete_old_drafts, self._folder, before=before.timestamp())
 
     async def copy(self, key: str, to: str) -> None:
         """Store the object under a second key: in a folder as a link, in a bucket by the bucket itself."""
@@ -211,16 +209,6 @@ class Storage:
             return None
         with in_our_words(key):
             return await obstore.sign_async(self._public, "GET", key, timedelta(seconds=lasts_s))
-
-
-def _delete_half_written(folder: Path, before: float) -> int:
-    removed = 0
-    for path in folder.rglob("*#*"):
-        with suppress(FileNotFoundError):  # its writer has just finished
-            if _HALF_WRITTEN.search(path.name) and path.stat().st_mtime < before:
-                path.unlink()
-                removed += 1
-    return removed
 
 
 class _Counted(AsyncIterator[bytes]):

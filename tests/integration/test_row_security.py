@@ -1,6 +1,7 @@
 """PostgreSQL keeps tenants apart, whatever a query forgets: asked in raw SQL, of every table there is."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +23,8 @@ from tests.fixtures.servers import create_database, migration_config
 # The platform's own, for a reason that is given here: who acts for a tenant sees no row of these.
 OF_NO_TENANT = {"mails"}  # they go to addresses, also to those of nobody's account
 OUTBOXES = {"mails"}  # a tenant's transaction may add to these
+REFUSED = "row-level security|the audit log is only added to"
+BY_MEMBERSHIP = {"users", "sessions", "refresh_tokens"}  # a person's, in whichever organisation they act
 
 
 class Walls:
@@ -114,7 +117,7 @@ async def test_nothing_of_another_tenants_is_changed_or_deleted(walls: Walls):
     bobs = walls.guarded.for_tenant(walls.bob)
     async with bobs.transaction() as session:
         for table in tables():
-            same = {column.name: column for column in table.columns}
+            same = {column.name: column for column in table.columns if column.computed is None}
             changed = await session.execute(update(table).values(same).where(table.c[0] == table.c[0]))
             assert changed.rowcount == (table.name == "tenants"), table.name
         for table in reversed(tables()):
@@ -142,9 +145,9 @@ async def test_no_row_is_given_away_to_another_tenant(walls: Walls):
         await fill_tables(session, tenant(walls.bob))
 
     for table in tables():
-        if "tenant_id" in table.columns:
+        if "tenant_id" in table.columns and table.name not in BY_MEMBERSHIP:
             given_away = update(table).values(tenant_id=walls.ann)
-            assert "row-level security" in await refusal(bobs, given_away), table.name
+            assert re.search(REFUSED, await refusal(bobs, given_away)), table.name
 
 
 async def test_what_failed_within_a_transaction_does_not_open_it(walls: Walls):
