@@ -6,7 +6,7 @@ from litestar import Litestar, Request, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 
-from api.auth import Authentication, caller_of
+from api.auth import Authentication, caller_of, client_of
 from api.client_address import trusted_networks
 from api.gate import Gate
 from api.lifespan import lifespan
@@ -32,6 +32,7 @@ from api.routes.metrics import metrics_routes
 from api.routes.organizations import organization_routes, organizations_routes
 from api.routes.predict_later import predict_later_routes
 from api.routes.schedules import schedules_routes
+from api.routes.sessions import sessions_routes
 from api.routes.uploads import uploads_routes
 from api.routes.usage import usage_routes
 from api.routes.webhooks import webhooks_routes
@@ -58,6 +59,7 @@ RESOURCES = (
     "promotions",
     "readiness",
     "schedules",
+    "sessions",
     "storage",
     "uploads",
 )
@@ -66,7 +68,9 @@ RESOURCES = (
 def create_app(settings: Settings) -> Litestar:
     """The application. It opens nothing before its lifespan begins."""
     check_places(settings)
-    tokens = AccessTokens(settings.secret_key, ttl_s=settings.access_token_ttl_s)
+    tokens = AccessTokens(
+        settings.secret_key, ttl_s=settings.access_token_ttl_s, previous=settings.secret_key_previous
+    )
     trusted = trusted_networks(settings.trusted_proxies)
     app = DescribedApp(
         route_handlers=[
@@ -89,6 +93,7 @@ def create_app(settings: Settings) -> Litestar:
                     organizations_routes,
                     predict_later_routes,
                     schedules_routes,
+                    sessions_routes,
                     uploads_routes,
                     usage_routes,
                     webhooks_routes,
@@ -122,6 +127,7 @@ def _dependencies(settings: Settings) -> dict[str, Provide]:
     return {
         "settings": Provide(lambda: settings, sync_to_thread=False),
         "caller": Provide(caller_of, sync_to_thread=False),
+        "client": Provide(client_of, sync_to_thread=False),
         **{name: _resource(name) for name in RESOURCES},
     }
 

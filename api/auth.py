@@ -10,10 +10,12 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.client_address import Network, client_address
-from api.credentials import Credentials, token_of
+from api.credentials import Credentials
 from api.permissions import check_route
-from shared.access.acting import Acting, acting_as
+from api.presented_token import token_of
+from shared.access.acting import Acting, acting, acting_as
 from shared.access.caller import Caller
+from shared.access.client import Client
 from shared.errors import Unauthenticated
 
 PUBLIC: Final = {"public": True}
@@ -60,3 +62,9 @@ def still_holds(request: Request[Any, Any, Any]) -> Holds:
             return False
 
     return holds
+
+
+def client_of(request: Request[Any, Any, Any]) -> Client:
+    """Where the request comes from, as far as it says."""
+    who = acting()
+    return Client.at(who.address if who else "", user_agent=request.headers.get("user-agent"))

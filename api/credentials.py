@@ -1,26 +1,30 @@
 """Whom a token speaks for, known at once when it was seen a moment ago.
 
-An access token proves itself by its signature; an API key is looked up in PostgreSQL, and again each few
-seconds. A key that was revoked or changed is forgotten as soon as its message comes. One that expires is
-remembered for as long as PostgreSQL says that it is left to it, counted by this process's monotonic clock
-from before PostgreSQL was asked: never longer, wherever the clocks of the two machines stand.
+An access token proves itself by its signature, and its session is looked up in PostgreSQL; so is an API
+key; and again each few seconds. What ended or changed is forgotten as soon as its message comes. A key that
+expires is remembered for as long as PostgreSQL says that it is left to it, counted by this process's
+monotonic clock from before PostgreSQL was asked: never longer, wherever the clocks of the two machines stand.
 """
 
 import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
 from shared.access.key_text import PREFIX, key_id_of
-from shared.access.known_key import InvalidKey, KeyExpired, KnownKey, find_caller
-from shared.access.tokens import AccessTokens
+from shared.access.known import Known
+from shared.access.known_key import InvalidKey, KeyExpired, find_caller
+from shared.access.sessions import find_session_caller
+from shared.access.tokens import AccessTokens, VerifiedToken
 from shared.background import end_tasks
 from shared.database.engine import Database
 from shared.errors import Unauthenticated
@@ -32,11 +36,34 @@ log = structlog.get_logger()
 
 _KEY_PREFIX = PREFIX.encode()
 _MAX_REMEMBERED = 20_000  # credentials; about 10 MB
-_MAX_REFUSED = 20_000  # keys that are none
+_MAX_REFUSED = 20_000  # that speak for nobody
 _REFUSED_FOR_S = 5.0
 _LOOKUPS_AT_ONCE = 4  # of PostgreSQL's connections; the rest are for those who were let in
 _PATIENCE_S = 0.5  # with PostgreSQL, where there is an older answer to go by
 _ASK_AGAIN_AFTER_S = 1.0  # while PostgreSQL is away
+
+
+class SessionEnded(Unauthenticated):
+    """The session of the access token ended, or its user is no longer in the organisation it is for."""
+
+    code = "session_ended"
+
+
+_WHY = {
+    InvalidKey: "the API key is unknown, or was revoked",
+    KeyExpired: "the API key has expired, or a rotation has given it another secret since",
+    SessionEnded: "the session of this access token has ended, or you are no longer in its organisation; "
+    "log in again",
+}
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What PostgreSQL is asked about a credential."""
+
+    digest: bytes
+    find: Callable[[AsyncSession], Awaitable[Known | None]]
+    unknown: type[Unauthenticated]  # the refusal where it finds nobody
+    ends_at: float = math.inf  # monotonic seconds; it is good for no longer, whatever the answer
 
 
 class Remembered(msgspec.Struct):
@@ -48,7 +75,7 @@ class Remembered(msgspec.Struct):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A key that is none, or none any longer; asked for again after a moment."""
+    """A credential that speaks for nobody, or no longer; asked for again after a moment."""
 
     until: float  # monotonic seconds
     error: type[Unauthenticated]
@@ -62,7 +89,7 @@ class Credentials:
         self._database, self._tokens = database, tokens
         self._remembered: dict[bytes, Remembered] = {}
         self._refused: dict[bytes, Refused] = {}
-        self._lookups: dict[tuple[bytes, int], asyncio.Task[KnownKey | None]] = {}
+        self._lookups: dict[tuple[bytes, int], asyncio.Task[Known | None]] = {}
         self._room = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._told = 0  # how often something was to be forgotten
 
@@ -77,24 +104,30 @@ class Credentials:
         Raises:
             Unauthenticated: nobody, or nobody any longer.
         """
-        if token.startswith(_KEY_PREFIX):
-            return await self._verify_key(token)
-        return self._verify_access_token(token)
+        digest = hashlib.sha256(token).digest()
+        if not token.startswith(_KEY_PREFIX):
+            return await self._verify_access_token(token, digest)
+        if key_id_of(token) is None:
+            raise _refusal(InvalidKey)
+        return await self._find(Asked(digest, partial(find_caller, token=token), InvalidKey))
 
     def forget_key(self, key_id: UUID) -> None:
         """The key was revoked, or is different from now on."""
         self._forget(lambda caller: caller.key_id == key_id)
 
+    def forget_session(self, session_id: UUID) -> None:
+        """The session ended, or acts in another organisation."""
+        self._forget(lambda caller: caller.session_id == session_id)
+
     def forget_user(self, user_id: UUID) -> None:
-        """What they may do has changed: somewhere they have another role, or none any longer."""
+        """Their sessions may have ended, or somewhere they have another role, or none any longer."""
         self._forget(lambda caller: caller.user_id == user_id)
 
     def forget_all(self) -> None:
-        """Look up every key again: messages may have been lost. What PostgreSQL cannot say stays good."""
+        """Look up everything again: messages may have been lost. What PostgreSQL cannot say stays good."""
         self._told += 1
         for entry in self._remembered.values():
-            if entry.caller.key_id is not None:
-                entry.fresh_until = 0
+            entry.fresh_until = 0
 
     async def close(self) -> None:
         """End what is being looked up; nobody waits for it any more."""
@@ -107,114 +140,84 @@ class Credentials:
         for digest in [digest for digest, entry in entries if is_meant(entry.caller)]:
             del self._remembered[digest]
 
-    def _verify_access_token(self, token: bytes) -> Caller:
+    async def _verify_access_token(self, token: bytes, digest: bytes) -> Caller:
         verified = self._tokens.verify(token)
-        left_s = min(verified.expires - time.time(), self._ttl_s)
-        self._remember(hashlib.sha256(token).digest(), verified.caller, ttl_s=left_s, grace_s=left_s)
-        return verified.caller
+        ends_at = time.monotonic() + verified.expires - time.time()
+        find = partial(_find_by_token, token=verified)
+        return await self._find(Asked(digest, find, SessionEnded, ends_at))
 
-    async def _verify_key(self, token: bytes) -> Caller:
-        digest = hashlib.sha256(token).digest()
-        if key_id_of(token) is None:
-            raise _refusal(InvalidKey)
-        refused = self._refused.get(digest)
+    async def _find(self, asked: Asked) -> Caller:
+        refused = self._refused.get(asked.digest)
         if refused is not None and refused.until > time.monotonic():
             raise _refusal(refused.error)
         try:
-            found = await self._look_up(token, digest)
+            found = await self._look_up(asked)
         except Exception as error:
-            if (entry := self._good_enough(digest)) is None:
+            if (entry := self._good_enough(asked.digest)) is None:
                 raise
-            log.warning(
-                "an API key goes unchecked", key_id=str(entry.caller.key_id), error=type(error).__name__
-            )
+            who = {"key_id": str(entry.caller.key_id), "session_id": str(entry.caller.session_id)}
+            log.warning("a credential goes unchecked", error=type(error).__name__, **who)
             entry.fresh_until = min(time.monotonic() + _ASK_AGAIN_AFTER_S, entry.good_until)
             return entry.caller
         if found is None or found.has_expired:
-            raise _refusal(_why_refused(found))
+            raise _refusal(_why_refused(asked, found))
         return found.caller
 
-    async def _look_up(self, token: bytes, digest: bytes) -> KnownKey | None:
-        """Ask PostgreSQL, together with whoever asks for the same key at the same time.
+    async def _look_up(self, asked: Asked) -> Known | None:
+        """Ask PostgreSQL, together with whoever asks for the same credential at the same time.
 
         Nobody shares what was asked before something was to be forgotten: it may be that.
         """
-        asked = (digest, self._told)
-        lookup = self._lookups.get(asked)
+        at_once = (asked.digest, self._told)
+        lookup = self._lookups.get(at_once)
         if lookup is None:
-            lookup = asyncio.create_task(self._ask(token, digest), name="look up an API key")
-            self._lookups[asked] = lookup
-            lookup.add_done_callback(lambda task: self._end_lookup(asked, task))
-        patience_s = _PATIENCE_S if self._good_enough(digest) else None
+            lookup = asyncio.create_task(self._ask(asked), name="look up a credential")
+            self._lookups[at_once] = lookup
+            lookup.add_done_callback(lambda task: self._end_lookup(at_once, task))
+        patience_s = _PATIENCE_S if self._good_enough(asked.digest) else None
         async with asyncio.timeout(patience_s):
             return await asyncio.shield(lookup)
 
-    async def _ask(self, token: bytes, digest: bytes) -> KnownKey | None:
+    async def _ask(self, asked: Asked) -> Known | None:
         told = self._told
         async with self._room:
             asked_at = time.monotonic()
             async with self._database.transaction() as session:
-                found = await find_caller(session, token)
+                found = await asked.find(session)
         if found is None or found.has_expired:
-            self._remembered.pop(digest, None)
+            self._remembered.pop(asked.digest, None)
         if told == self._told:  # or it may be what has just been revoked or changed
-            self._note(digest, found, asked_at=asked_at)
+            self._note(asked, found, asked_at=asked_at)
         return found
 
-    def _note(self, digest: bytes, found: KnownKey | None, *, asked_at: float) -> None:
+    def _note(self, asked: Asked, found: Known | None, *, asked_at: float) -> None:
+        now = time.monotonic()
         if found is None or found.has_expired:
-            refused = Refused(time.monotonic() + _REFUSED_FOR_S, _why_refused(found))
-            _keep(self._refused, digest, refused, most=_MAX_REFUSED)
+            refused = Refused(now + _REFUSED_FOR_S, _why_refused(asked, found))
+            _keep(self._refused, asked.digest, refused, most=_MAX_REFUSED)
             return
-        left_s = math.inf
+        ends_at = asked.ends_at
         if found.valid_for_s is not None:
-            left_s = asked_at + found.valid_for_s - time.monotonic()
-        self._remember(
-            digest, found.caller, ttl_s=min(self._ttl_s, left_s), grace_s=min(self._grace_s, left_s)
-        )
+            ends_at = min(ends_at, asked_at + found.valid_for_s)
+        fresh_until = min(now + self._ttl_s, ends_at)
+        good_until = min(now + max(self._ttl_s, self._grace_s), ends_at)
+        entry = Remembered(found.caller, fresh_until, good_until)
+        _keep(self._remembered, asked.digest, entry, most=_MAX_REMEMBERED)
 
-    def _end_lookup(self, asked: tuple[bytes, int], lookup: "asyncio.Task[KnownKey | None]") -> None:
-        self._lookups.pop(asked, None)
+    def _end_lookup(self, at_once: tuple[bytes, int], lookup: "asyncio.Task[Known | None]") -> None:
+        self._lookups.pop(at_once, None)
         if not lookup.cancelled():
             lookup.exception()  # asked for, as all who waited may have lost their patience
 
     def _good_enough(self, digest: bytes) -> Remembered | None:
-        """What was last known of a key, if it is young enough to go by."""
+        """What was last known of a credential, if it is young enough to go by."""
         entry = self._remembered.get(digest)
         return entry if entry is not None and entry.good_until > time.monotonic() else None
 
-    def _remember(self, digest: bytes, caller: Caller, *, ttl_s: float, grace_s: float) -> None:
-        now = time.monotonic()
-        entry = Remembered(caller, now + ttl_s, now + max(ttl_s, grace_s))
-        _keep(self._remembered, digest, entry, most=_MAX_REMEMBERED)
 
-
-def token_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The access token or API key that the request came with, in either of the two headers.
-
-    Raises:
-        Unauthenticated: there is none, or more than one, or the header holds something else.
-    """
-    token = b""
-    for name, value in headers:
-        if name not in {b"authorization", b"x-api-key"}:
-            continue
-        if token:
-            raise Unauthenticated("send one of the headers Authorization and X-API-Key, once")
-        token = _bearer(value) if name == b"authorization" else value.strip()
-    if not token:
-        raise Unauthenticated(
-            "this needs an access token or an API key: Authorization: Bearer <token>, or X-API-Key: <key>"
-        )
-    return token
-
-
-def _bearer(value: bytes) -> bytes:
-    """The token of an `Authorization` header (RFC 6750)."""
-    kind, _, token = value.partition(b" ")
-    if kind.lower() != b"bearer" or not token.strip():
-        raise Unauthenticated("the Authorization header must be: Bearer <access token or API key>")
-    return token.strip()
+async def _find_by_token(session: AsyncSession, *, token: VerifiedToken) -> Known | None:
+    caller = await find_session_caller(session, token.session_id)
+    return Known(caller) if caller is not None and caller.user_id == token.user_id else None
 
 
 def _keep(held: dict[bytes, T], digest: bytes, value: T, *, most: int) -> None:
@@ -223,11 +226,9 @@ def _keep(held: dict[bytes, T], digest: bytes, value: T, *, most: int) -> None:
     held[digest] = value
 
 
-def _why_refused(found: KnownKey | None) -> type[Unauthenticated]:
-    return InvalidKey if found is None else KeyExpired
+def _why_refused(asked: Asked, found: Known | None) -> type[Unauthenticated]:
+    return asked.unknown if found is None else KeyExpired
 
 
 def _refusal(error: type[Unauthenticated]) -> Unauthenticated:
-    if error is KeyExpired:
-        return KeyExpired("the API key has expired, or a rotation has given it another secret since")
-    return InvalidKey("the API key is unknown, or was revoked")
+    return error(_WHY[error])

@@ -18,8 +18,9 @@ from shared.access.acting import acting_tenant
 from shared.access.api_keys import ApiKeys
 from shared.access.invitations import Invitations
 from shared.access.members import Members
-from shared.access.messages import follow_keys
+from shared.access.messages import AccessNews, follow_access
 from shared.access.organizations import Organizations
+from shared.access.own_sessions import OwnSessions
 from shared.access.passwords import PasswordHasher
 from shared.access.tokens import AccessTokens
 from shared.analytics.recorder import Recorder
@@ -76,20 +77,22 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     state.passwords = PasswordHasher()
     closing.callback(state.passwords.close)
     anybodys = state.database.across_tenants("who it is, and of which tenant, is what is to be found out")
-    state.accounts = Accounts(settings, anybodys, passwords=state.passwords, tokens=tokens)
-    closing.push_async_callback(state.accounts.close)
+    several = state.database.across_tenants("people are in several organisations, and move between them")
     state.credentials = Credentials(settings, anybodys, tokens)
     closing.push_async_callback(state.credentials.close)
-    state.api_keys = ApiKeys(settings, state.database, state.redis, forget=state.credentials.forget_key)
-    several = state.database.across_tenants("people are in several organisations, and move between them")
+    news = AccessNews(state.redis, state.credentials)
+    state.accounts = Accounts(settings, anybodys, passwords=state.passwords, tokens=tokens, news=news)
+    closing.push_async_callback(state.accounts.close)
+    state.sessions = OwnSessions(several, news)
+    state.api_keys = ApiKeys(settings, state.database, news)
     state.organizations = Organizations(settings, several)
-    state.members = Members(several, state.redis, forget=state.credentials.forget_user)
+    state.members = Members(several, news)
     state.invitations = Invitations(settings, several)
     state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
     closing.push_async_callback(state.rate_limiter.close)
-    key_news = follow_keys(state.redis, state.credentials)
-    closing.push_async_callback(key_news.close)
-    key_news.start()
+    heard = follow_access(state.redis, state.credentials)
+    closing.push_async_callback(heard.close)
+    heard.start()
 
 
 def _open_catalog(state: State, settings: Settings, closing: AsyncExitStack) -> None:

@@ -15,13 +15,14 @@ from litestar.types import Scope as Connection
 
 from api.cache_headers import parse_cache_control
 from api.client_watch import ClientWatch
-from api.credentials import Credentials, token_of
+from api.credentials import Credentials
 from api.flight import Flight, OnLanded, Question
 from api.predict_answer import Answer, answer_of
 from api.predict_request import Fields, Headers, check_method, deadline_s, model_of, read_body
 from api.prediction_quotas import PredictionQuotas
 from api.predictor import Predictor
 from api.prefer import prefers_later
+from api.presented_token import token_of
 from api.problems import problem_answer
 from api.request_context import bound_to_logs, request_id_of
 from shared.access.acting import Acting, acting_as

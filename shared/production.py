@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,14 +14,18 @@ _MADE_UP: Final = re.compile(
 _MAKE_ONE: Final = "make one with `openssl rand -hex 32`"
 
 
-def check_production(*, secret_key: str, public_url: str) -> None:
+def check_production(*, keys: Mapping[str, str], public_url: str) -> None:
     """Refuse what others could guess or read.
+
+    Args:
+        keys: as their variables are called.
 
     Raises:
         ValueError: the text names the variable, and never its value.
     """
-    if reason := _weakness(secret_key):
-        raise ValueError(f"SECRET_KEY: {reason}, and ENVIRONMENT is production; {_MAKE_ONE}")
+    for name, key in keys.items():
+        if reason := _weakness(key):
+            raise ValueError(f"{name}: {reason}, and ENVIRONMENT is production; {_MAKE_ONE}")
     url = urlsplit(public_url)
     if url.scheme != "https" or not url.hostname:
         raise ValueError(

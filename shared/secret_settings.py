@@ -13,6 +13,8 @@ SECRETS: Final = (
     "broker_redis_url",
     "cache_redis_url",
     "secret_key",
+    "secret_key_previous",
+    "data_key",
     "metrics_token",
 )
 

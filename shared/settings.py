@@ -20,6 +20,7 @@ MIB = 1024 * 1024
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(min_length=32)]
+OptionalSecret = Annotated[str, Meta(pattern=r"^(.{32,})?$")]
 Days = Annotated[int, Meta(ge=0, le=36_500)]  # 0: no end
 Allowance = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # 0: none
 PerMinute = Annotated[int, Meta(ge=0, le=60_000_000)]  # 0: no limit
@@ -41,7 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage_public_endpoint: str = ""  # where clients reach the bucket by links; empty: where we do
     broker_redis_url: str = ""  # jobs and webhooks; empty: database 1 of `redis_url`
     cache_redis_url: str = ""  # cached predictions; empty: `redis_url`
-    secret_key: Secret  # signs access tokens and derives webhook secrets
+    secret_key: Secret  # signs access tokens
+    secret_key_previous: OptionalSecret = ""  # while SECRET_KEY is replaced: its tokens are believed, too
+    data_key: OptionalSecret = ""  # derives webhook secrets; empty: SECRET_KEY, until that is replaced
 
     # Who may reach it
     environment: Literal["development", "production"] = "development"
@@ -81,7 +84,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Accounts
     access_token_ttl_s: Count = 15 * 60
-    refresh_token_ttl_s: Count = 30 * 24 * 3600
+    refresh_token_ttl_s: Count = 30 * 24 * 3600  # a session that is not renewed for so long ends
+    session_ttl_s: Count = 90 * 24 * 3600  # then it ends however often it was renewed
+    max_sessions: Count = 50  # of one user; past it the one that was used longest ago ends
     max_api_keys: Count = 100  # of one tenant
     invitation_ttl_s: Seconds = 7 * 24 * 3600.0  # how long the token of an invitation is good for
     max_invitations: Count = 100  # of one tenant that wait, or were revoked within a day of being sent
@@ -90,8 +95,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key_grace_s: Annotated[int, Meta(ge=0, le=30 * 24 * 3600)] = (
         24 * 3600
     )  # of the secret before a rotation
-    credential_ttl_s: Seconds = 5.0  # how long a revoked key may work if the message of its end is lost
-    credential_grace_s: Seconds = 60.0  # how long a key known before works while PostgreSQL is away
+    credential_ttl_s: Seconds = (
+        5.0  # how long a revoked key, or an ended session, works if that message is lost
+    )
+    credential_grace_s: Seconds = 60.0  # how long what was known before works while PostgreSQL is away
     audit_days: Days = 365  # that the audit log goes back; 0: without end
 
     # What one tenant may have and use; 0: no quota. Its own quotas go first (docs/how-to/set-quotas.md)
@@ -184,6 +191,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_secret_overlap_s: Annotated[float, Meta(ge=0)] = 24 * 3600.0  # after a rotation both secrets sign
     webhook_record_days: Days = 30  # after their event deliveries that have ended are removed; 0: never
 
+    @property
+    def lasting_key(self) -> str:
+        """Derives what must outlive a SECRET_KEY."""
+        return self.data_key or self.secret_key
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Read the settings from `env`.
@@ -194,7 +206,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         try:
             settings = cls._read(with_secret_files(env))
             if settings.environment == "production":
-                check_production(secret_key=settings.secret_key, public_url=settings.public_url)
+                check_production(keys=settings.root_keys(), public_url=settings.public_url)
         except msgspec.ValidationError as error:
             raise SettingsInvalid(_readable(error)) from None
         except ValueError as error:
@@ -206,12 +218,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         given = {field: env[field.upper()] for field in cls.__struct_fields__ if env.get(field.upper())}
         check_urls(given)
         settings = msgspec.convert(given, cls, strict=False)
+        _check_keys(settings)
         return msgspec.structs.replace(
             settings,
             broker_redis_url=settings.broker_redis_url or _with_redis_database(settings.redis_url, 1),
             cache_redis_url=settings.cache_redis_url or settings.redis_url,
             public_url=(settings.public_url or f"http://localhost:{settings.port}").rstrip("/"),
         )
+
+    def root_keys(self) -> dict[str, str]:
+        """Those that other keys are derived from, as their variables are called; without what is not set."""
+        names = ("secret_key", "secret_key_previous", "data_key")
+        return {name.upper(): value for name in names if (value := getattr(self, name))}
 
     def secrets(self) -> set[str]:
         """What must not be seen anywhere."""
@@ -222,6 +240,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         return [(name, shown(name, getattr(self, name))) for name in self.__struct_fields__]
+
+
+def _check_keys(settings: Settings) -> None:
+    """Refuse to replace the secret that webhook secrets still hang on: receivers would know none of them."""
+    if settings.secret_key_previous and not settings.data_key:
+        raise SettingsInvalid(
+            "SECRET_KEY_PREVIOUS needs DATA_KEY: set it to the first SECRET_KEY that this platform ever had"
+            " (where you never replaced it before, to SECRET_KEY_PREVIOUS), and keep it from now on"
+        )
 
 
 def _readable(error: msgspec.ValidationError) -> str:

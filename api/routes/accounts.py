@@ -17,6 +17,7 @@ from api.rate_limit import LIMITED_AS_LOGIN
 from api.session_only import session_only
 from shared.access.accounts import Accounts, LoggedIn
 from shared.access.caller import Caller
+from shared.access.client import Client
 from shared.access.organizations import Organization, Organizations
 from shared.access.tables import User
 from shared.settings import Settings
@@ -99,18 +100,25 @@ async def register(data: JSONBody[Registration], accounts: NamedDependency[Accou
 
 @post("/login", status_code=200, opt=LOGIN, security=ANYBODY, responses=answers(401, 422))
 async def login(
-    data: JSONBody[Login], accounts: NamedDependency[Accounts], settings: NamedDependency[Settings]
+    data: JSONBody[Login],
+    accounts: NamedDependency[Accounts],
+    settings: NamedDependency[Settings],
+    client: NamedDependency[Client],
 ) -> TokensAnswer:
     """Get tokens for an email address and a password."""
-    return tokens_answer(await accounts.log_in(email=data.email, password=data.password), settings)
+    logged_in = await accounts.log_in(email=data.email, password=data.password, client=client)
+    return tokens_answer(logged_in, settings)
 
 
 @post("/refresh", status_code=200, opt=LOGIN, security=ANYBODY, responses=answers(401, 422))
 async def refresh(
-    data: JSONBody[RefreshRequest], accounts: NamedDependency[Accounts], settings: NamedDependency[Settings]
+    data: JSONBody[RefreshRequest],
+    accounts: NamedDependency[Accounts],
+    settings: NamedDependency[Settings],
+    client: NamedDependency[Client],
 ) -> TokensAnswer:
-    """Exchange a refresh token for new tokens. Each works once; one used twice ends the whole log-in."""
-    return tokens_answer(await accounts.refresh(data.refresh_token), settings)
+    """Exchange a refresh token for new tokens. Each works once; one used twice ends the session."""
+    return tokens_answer(await accounts.refresh(data.refresh_token, client=client), settings)
 
 
 @post(
@@ -125,15 +133,21 @@ async def switch_organization(
     caller: NamedDependency[Caller],
     accounts: NamedDependency[Accounts],
     settings: NamedDependency[Settings],
+    client: NamedDependency[Client],
 ) -> TokensAnswer:
-    """Exchange a refresh token for tokens for another of the caller's organisations. It is spent."""
-    switched = await accounts.switch(caller, organization=data.organization, refresh_token=data.refresh_token)
+    """Go on in another of the caller's organisations. The refresh token is spent.
+
+    Its session acts there from now on: access tokens that it was given before do so within a second, too.
+    """
+    switched = await accounts.switch(
+        caller, organization=data.organization, refresh_token=data.refresh_token, client=client
+    )
     return tokens_answer(switched, settings)
 
 
 @post("/logout", status_code=204, opt=PUBLIC, security=ANYBODY, responses=answers(422))
 async def logout(data: JSONBody[RefreshRequest], accounts: NamedDependency[Accounts]) -> None:
-    """End the log-in that the refresh token belongs to. Its access token lives on until it expires."""
+    """End the session that the refresh token belongs to. Its access tokens stop within a second."""
     await accounts.log_out(data.refresh_token)
 
 

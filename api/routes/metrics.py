@@ -8,8 +8,8 @@ from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 
 from api.auth import PUBLIC
-from api.credentials import token_of
 from api.openapi import ANYBODY, answers
+from api.presented_token import token_of
 from api.request_context import QUIET
 from shared.errors import Unauthenticated
 from shared.metrics.exchange import Everything, Exchange

@@ -1,29 +1,29 @@
 """Registering, logging in, and staying logged in."""
 
-from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
+from shared.access.client import Client
 from shared.access.failed_logins import FailedLogins
 from shared.access.homes import add_member, add_tenant, settle_home
 from shared.access.invitations import take_invitation
-from shared.access.members import member_role
+from shared.access.messages import AccessNews
 from shared.access.organizations import check_is_in
 from shared.access.passwords import PasswordHasher
 from shared.access.permissions import Role
 from shared.access.registration import check_password, normal_email
-from shared.access.tables import RefreshToken, User
-from shared.access.tokens import AccessTokens, new_refresh_token, refresh_token_hash
+from shared.access.sessions import Renewal, begin_session, end_session_of, renew_session
+from shared.access.tables import User
+from shared.access.tokens import AccessTokens
 from shared.audit.actor import Actor, Target
 from shared.audit.log import record_audit
 from shared.database.engine import Database
 from shared.errors import Conflict, InvalidInput, Unauthenticated
-from shared.ids import new_id
 from shared.settings import Settings
 
 
@@ -49,7 +49,7 @@ class LoggedIn(msgspec.Struct, frozen=True, kw_only=True):
     """A user, and the tokens that speak for them."""
 
     user: User
-    tenant_id: UUID  # the organisation that the tokens are for
+    tenant_id: UUID  # the organisation that the session acts in
     access_token: str
     refresh_token: str
 
@@ -58,11 +58,16 @@ class Accounts:
     """Everything about accounts that needs the database."""
 
     def __init__(
-        self, settings: Settings, database: Database, *, passwords: PasswordHasher, tokens: AccessTokens
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        passwords: PasswordHasher,
+        tokens: AccessTokens,
+        news: AccessNews,
     ) -> None:
-        self._most_organizations = settings.max_organizations
-        self._refresh_ttl = timedelta(seconds=settings.refresh_token_ttl_s)
-        self._database, self._passwords, self._tokens = database, passwords, tokens
+        self._settings, self._database, self._news = settings, database, news
+        self._passwords, self._tokens = passwords, tokens
         self._failed = FailedLogins(database)
 
     async def register(
@@ -93,7 +98,7 @@ class Accounts:
         except IntegrityError:
             raise EmailTaken("an account with this email address exists") from None
 
-    async def log_in(self, *, email: str, password: str) -> LoggedIn:
+    async def log_in(self, *, email: str, password: str, client: Client) -> LoggedIn:
         """Tokens for whoever knows the password.
 
         Raises:
@@ -104,34 +109,45 @@ class Accounts:
         if not await self._passwords.matches(password, user.password_hash if user else None) or user is None:
             self._failed.note(user)
             raise WrongCredentials("no account has this email address and this password")
+        return await self.begin(user.id, client=client, knew=user.password_hash)
+
+    async def begin(self, user_id: UUID, *, client: Client, knew: str | None = None) -> LoggedIn:
+        """A session of a user who proved who they are, in the organisation that they log in to.
+
+        Args:
+            knew: the hash of the password that they proved it by; None: they did so otherwise.
+
+        Raises:
+            WrongCredentials: meanwhile the user is gone, or has another password.
+        """
         async with self._database.transaction() as session:
+            user = await session.get(User, user_id, with_for_update={"key_share": True})
+            if user is None or (knew is not None and user.password_hash != knew):
+                raise WrongCredentials("no account has this email address and this password")
             home = await settle_home(session, user.id)
+            begun = await begin_session(session, home, client=client, settings=self._settings)
             await _note(session, "auth.login", user)
-            caller = Caller(user_id=user.id, tenant_id=home.tenant_id, role=Role(home.role))
-            return self._logged_in(session, user, caller=caller, family_id=new_id())
+        await self._news.tell_sessions(*begun.ended)
+        return self._logged_in(user, begun.id, tenant_id=home.tenant_id, refresh_token=begun.refresh_token)
 
     async def close(self) -> None:
         """Write down what has failed."""
         await self._failed.close()
 
-    async def refresh(self, refresh_token: str) -> LoggedIn:
-        """Spend a refresh token for new tokens, for the same organisation.
-
-        A token that is used twice was stolen, from its owner or by them: nobody can tell who is who, so
-        that every token descended from the same log-in is revoked.
+    async def refresh(self, refresh_token: str, *, client: Client) -> LoggedIn:
+        """Spend a refresh token for new tokens, for the same organisation. One used twice ends its session.
 
         Raises:
             RefreshTokenInvalid: it cannot be used, or no longer.
         """
         async with self._database.transaction() as session:
-            renewed = await self._renew(session, refresh_token)
-        # Raised after the commit, so that a revocation lasts.
-        if renewed is None:
-            raise RefreshTokenInvalid("the refresh token is not valid; log in again")
-        return renewed
+            renewed = await renew_session(session, refresh_token, client=client, settings=self._settings)
+        return await self._renewed(renewed, has_moved=False)
 
-    async def switch(self, caller: Caller, *, organization: str, refresh_token: str) -> LoggedIn:
-        """Spend a refresh token of the caller's for tokens for another of their organisations.
+    async def switch(
+        self, caller: Caller, *, organization: str, refresh_token: str, client: Client
+    ) -> LoggedIn:
+        """Spend a refresh token of the caller's, whose session acts in another of their organisations then.
 
         The access token alone does not do: whoever has stolen one would have more than its minutes.
 
@@ -141,20 +157,24 @@ class Accounts:
         """
         async with self._database.transaction() as session:
             await check_is_in(session, caller.user_id, organization)
-            switched = await self._renew(
-                session, refresh_token, user_id=caller.user_id, to=UUID(organization)
+            renewed = await renew_session(
+                session,
+                refresh_token,
+                client=client,
+                settings=self._settings,
+                of=caller.user_id,
+                to=UUID(organization),
             )
-        if switched is None:
-            raise RefreshTokenInvalid("the refresh token is not valid; log in again")
-        return switched
+        return await self._renewed(renewed, has_moved=True)
 
     async def log_out(self, refresh_token: str) -> None:
-        """Revoke the token's whole family. A token that is unknown is as good as revoked."""
+        """End the token's session. A token that is unknown is of one that ended."""
         async with self._database.transaction() as session:
-            token = await _find_token(session, refresh_token)
-            if token is not None:
-                await _revoke_family(session, token.family_id)
-                await _note(session, "auth.logout", await session.get_one(User, token.user_id))
+            ended = await end_session_of(session, refresh_token)
+            if ended is not None:
+                await _note(session, "auth.logout", await session.get_one(User, ended.user_id))
+        if ended is not None:
+            await self._news.tell_sessions(ended.id)
 
     async def user(self, caller: Caller) -> User:
         """The caller's own account.
@@ -169,53 +189,25 @@ class Accounts:
         return user
 
     async def _join(self, session: AsyncSession, user: User, invitation: str) -> None:
-        member = await take_invitation(session, user, invitation, most=self._most_organizations)
-        user.tenant_id = member.tenant_id
+        most = self._settings.max_organizations
+        user.tenant_id = (await take_invitation(session, user, invitation, most=most)).tenant_id
 
-    async def _renew(
-        self,
-        session: AsyncSession,
-        refresh_token: str,
-        *,
-        user_id: UUID | None = None,
-        to: UUID | None = None,
-    ) -> LoggedIn | None:
-        """Tokens for the organisation that the token is for, or for `to`; of `user_id` alone, if given."""
-        token = await _find_token(session, refresh_token)
-        if token is None or user_id not in {None, token.user_id}:
-            return None
-        if token.used_at or token.revoked_at:
-            await _revoke_family(session, token.family_id)
-            return None
-        # One statement decides on the database's clock, and spends the token in the same breath.
-        spent = await session.scalar(
-            update(RefreshToken)
-            .where(RefreshToken.id == token.id, RefreshToken.expires_at > func.now())
-            .values(used_at=func.now())
-            .returning(RefreshToken.id)
+    async def _renewed(self, renewed: Renewal | None, *, has_moved: bool) -> LoggedIn:
+        """The next tokens, after the commit: so that an end lasts, and everybody hears of it or of a move."""
+        following = None if renewed is None else renewed.refresh_token
+        if renewed is not None and (has_moved or following is None):
+            await self._news.tell_sessions(renewed.session_id)
+        if renewed is None or following is None:
+            raise RefreshTokenInvalid("the refresh token is not valid; log in again")
+        return self._logged_in(
+            renewed.user, renewed.session_id, tenant_id=renewed.tenant_id, refresh_token=following
         )
-        user = await session.get(User, token.user_id)
-        tenant_id = to or token.tenant_id
-        role = await member_role(session, tenant_id=tenant_id, user_id=token.user_id)
-        if spent is None or user is None or role is None:
-            return None
-        caller = Caller(user_id=user.id, tenant_id=tenant_id, role=role)
-        return self._logged_in(session, user, caller=caller, family_id=token.family_id)
 
-    def _logged_in(self, session: AsyncSession, user: User, *, caller: Caller, family_id: UUID) -> LoggedIn:
-        refresh_token = new_refresh_token()
-        session.add(
-            RefreshToken(
-                user_id=user.id,
-                tenant_id=caller.tenant_id,
-                family_id=family_id,
-                token_hash=refresh_token_hash(refresh_token),
-                expires_at=func.now() + self._refresh_ttl,
-            )
-        )
+    def _logged_in(self, user: User, session_id: UUID, *, tenant_id: UUID, refresh_token: str) -> LoggedIn:
+        caller = Caller(user_id=user.id, tenant_id=tenant_id, session_id=session_id)
         return LoggedIn(
             user=user,
-            tenant_id=caller.tenant_id,
+            tenant_id=tenant_id,
             access_token=self._tokens.issue(caller),
             refresh_token=refresh_token,
         )
@@ -247,17 +239,3 @@ def _lookup_email(email: str) -> str:
         return normal_email(email)
     except InvalidInput:
         return ""
-
-
-async def _find_token(session: AsyncSession, refresh_token: str) -> RefreshToken | None:
-    """The token's row, locked: of two that use it at once the second sees that it was used."""
-    query = select(RefreshToken).where(RefreshToken.token_hash == refresh_token_hash(refresh_token))
-    return await session.scalar(query.with_for_update())
-
-
-async def _revoke_family(session: AsyncSession, family_id: UUID) -> None:
-    await session.execute(
-        update(RefreshToken)
-        .where(RefreshToken.family_id == family_id, RefreshToken.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-    )

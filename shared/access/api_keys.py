@@ -1,20 +1,19 @@
 """API keys: made, listed, changed, rotated, revoked, and known again."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
-from redis.asyncio import Redis
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
 from shared.access.key_terms import KeyChanges, KeyTerms, check_terms, set_terms, terms_of
 from shared.access.key_text import key_hash, last_characters, new_key_text
-from shared.access.messages import announce_key
+from shared.access.messages import AccessNews
 from shared.access.roles import administers
 from shared.access.tables import ApiKeyRow, Tenant
 from shared.audit.actor import Target
@@ -68,16 +67,8 @@ class ApiKeys:
     Everybody manages the keys that they made, owners and admins those of the whole organisation.
     """
 
-    def __init__(
-        self, settings: Settings, database: Database, redis: Redis, *, forget: Callable[[UUID], None]
-    ) -> None:
-        """Keep what they need.
-
-        Args:
-            forget: called with each key that ended or changed here, ahead of the message to other processes.
-        """
-        self._settings = settings
-        self._database, self._redis, self._forget = database, redis, forget
+    def __init__(self, settings: Settings, database: Database, news: AccessNews) -> None:
+        self._settings, self._database, self._news = settings, database, news
 
     async def create(self, caller: Caller, *, name: str, terms: KeyTerms = _UNCONFINED) -> NewKey:
         """Make a key that speaks for the caller until it expires or is revoked.
@@ -186,8 +177,7 @@ class ApiKeys:
         async with self._database.transaction() as session:
             row = await _find_key(session, caller, key, lock=True)
             yield session, row
-        self._forget(row.id)
-        await announce_key(self._redis, row.id)
+        await self._news.tell_key(row.id)
 
     async def _check(self, session: AsyncSession, caller: Caller, terms: KeyTerms) -> None:
         check_terms(terms, self._settings, role=caller.role, now=await database_now(session))

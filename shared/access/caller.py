@@ -17,3 +17,4 @@ class Caller(msgspec.Struct, frozen=True):
     scopes: frozenset[Scope] | None = None  # of the key; None: whatever the role allows
     models: frozenset[UUID] | None = None  # that the key may use; None: all of the tenant's
     rate_limit: int | None = None  # of the key, requests a minute of each kind; None: as the platform allows
+    session_id: UUID | None = None  # of the access token that they came with; None for an API key

@@ -4,13 +4,13 @@ import hmac
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
 from shared.access.key_terms import terms_of
 from shared.access.key_text import key_hash, key_id_of
+from shared.access.known import Known
 from shared.access.members import member_role
 from shared.access.permissions import Role
 from shared.access.tables import ApiKeyRow
@@ -32,19 +32,7 @@ class KeyExpired(Unauthenticated):
     code = "api_key_expired"
 
 
-class KnownKey(msgspec.Struct, frozen=True):
-    """What a secret stands for."""
-
-    caller: Caller
-    valid_for_s: float | None  # by the database's clock; 0 or less: it has expired; None: without end
-
-    @property
-    def has_expired(self) -> bool:
-        """Whether its time is over."""
-        return self.valid_for_s is not None and self.valid_for_s <= 0
-
-
-async def find_caller(session: AsyncSession, token: bytes) -> KnownKey | None:
+async def find_caller(session: AsyncSession, token: bytes) -> Known | None:
     """Whom the key speaks for, in the role that its maker has now. Notes that it was used, to the minute.
 
     None if it is unknown or revoked, or its maker has left the organisation.
@@ -60,7 +48,7 @@ async def find_caller(session: AsyncSession, token: bytes) -> KnownKey | None:
     if role is None:
         return None
     left_s = (min(ends) - await database_now(session)).total_seconds() if ends else None
-    known = KnownKey(_caller_of(row, role), left_s)
+    known = Known(_caller_of(row, role), left_s)
     if not known.has_expired:
         await _note_use(session, row.id)
     return known

@@ -4,19 +4,18 @@ What decides here is the role that PostgreSQL holds now, never the one that a ca
 changes members holds the organisation's lock, so that it never ends up without an owner.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from redis.asyncio import Redis
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
 from shared.access.homes import settle_home
-from shared.access.messages import announce_user
+from shared.access.messages import AccessNews
 from shared.access.permissions import Role, RoleTooLow
 from shared.access.roles import check_may_change, check_may_give
 from shared.access.tables import ApiKeyRow, User
@@ -58,13 +57,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 class Members:
     """What the API does with the members of the caller's organisation."""
 
-    def __init__(self, database: Database, redis: Redis, *, forget: Callable[[UUID], None]) -> None:
-        """Keep what they need.
-
-        Args:
-            forget: called with each user whose role changed here, ahead of the message to other processes.
-        """
-        self._database, self._redis, self._forget = database, redis, forget
+    def __init__(self, database: Database, news: AccessNews) -> None:
+        self._database, self._news = database, news
 
     async def list_members(self, caller: Caller, *, after: UUID | None, limit: int) -> list[Member]:
         """By their ids, from the one behind `after`; one more than `limit` if there is.
@@ -97,7 +91,7 @@ class Members:
                 await _keep_an_owner(session, row)
             row.role = role
             member = _member(row, await session.get_one(User, row.user_id))
-        await self._tell(member.user_id)
+        await self._news.tell_users(member.user_id)
         return member
 
     async def remove(self, caller: Caller, user: str) -> None:
@@ -112,7 +106,7 @@ class Members:
             row = await _find(session, caller.tenant_id, user)
             check_may_change(own, Role(row.role))
             await _end(session, row)
-        await self._tell(row.user_id)
+        await self._news.tell_users(row.user_id)
 
     async def leave(self, caller: Caller) -> None:
         """The caller is in the organisation no longer.
@@ -122,7 +116,7 @@ class Members:
         """
         async with self._changing(caller) as (session, _):
             await _end(session, await _find(session, caller.tenant_id, str(caller.user_id)))
-        await self._tell(caller.user_id)
+        await self._news.tell_users(caller.user_id)
 
     async def transfer(self, caller: Caller, user: str) -> Member:
         """Make a member owner in the caller's place, who is an admin from then on.
@@ -141,7 +135,7 @@ class Members:
             before = await _find(session, caller.tenant_id, str(caller.user_id))
             row.role, before.role = Role.OWNER, Role.ADMIN
             member = _member(row, await session.get_one(User, row.user_id))
-        await self._tell(member.user_id, caller.user_id)
+        await self._news.tell_users(member.user_id, caller.user_id)
         return member
 
     @asynccontextmanager
@@ -150,11 +144,6 @@ class Members:
         async with self._database.transaction() as session:
             await lock_tenant(session, caller.tenant_id)
             yield session, await current_role(session, caller)
-
-    async def _tell(self, *users: UUID) -> None:
-        for user_id in users:
-            self._forget(user_id)
-            await announce_user(self._redis, user_id)
 
 
 async def member_role(session: AsyncSession, *, tenant_id: UUID, user_id: UUID) -> Role | None:

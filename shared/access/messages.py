@@ -2,8 +2,9 @@
 
 Redis keys:
 
-    access    pub/sub channel: `key:{id}` was revoked or changed, `user:{id}` has another role somewhere, or
-              none. Published and heard by the API.
+    access    pub/sub channel: `key:{id}` was revoked or changed, `session:{id}` ended or acts elsewhere,
+              `user:{id}` is not what they were: whatever speaks for them is to be looked up again.
+              Published and heard by the API.
 
 It is only a hint: PostgreSQL knows, and every process looks there again after a few seconds.
 """
@@ -23,49 +24,65 @@ log = structlog.get_logger()
 ACCESS_CHANNEL = "access"
 
 
-class KeyMemory(Protocol):
-    """Whoever remembers keys."""
+class AccessMemory(Protocol):
+    """Whoever remembers credentials."""
 
     def forget_key(self, key_id: UUID) -> None:
         """It was revoked, or is different."""
 
+    def forget_session(self, session_id: UUID) -> None:
+        """It ended, or acts in another organisation."""
+
     def forget_user(self, user_id: UUID) -> None:
-        """What they may do has changed."""
+        """Their sessions may have ended, and they may do other things than before."""
 
     def forget_all(self) -> None:
         """Any may have been revoked or changed."""
 
 
-async def announce_key(redis: Redis, key_id: UUID) -> None:
-    """Tell every API process that the key was revoked or changed.
+class AccessNews:
+    """Tells of what changed, after the commit: this process at once, the others within a second.
 
     Where Redis is away they find out by themselves.
     """
-    await _announce(redis, f"key:{key_id}")
+
+    def __init__(self, redis: Redis, memory: AccessMemory) -> None:
+        self._redis, self._memory = redis, memory
+
+    async def tell_key(self, key_id: UUID) -> None:
+        """The key was revoked or changed."""
+        self._memory.forget_key(key_id)
+        await self._announce("key", key_id)
+
+    async def tell_sessions(self, *session_ids: UUID) -> None:
+        """These sessions ended, or act in another organisation."""
+        for session_id in session_ids:
+            self._memory.forget_session(session_id)
+            await self._announce("session", session_id)
+
+    async def tell_users(self, *user_ids: UUID) -> None:
+        """Their sessions may have ended, or what they may do has changed."""
+        for user_id in user_ids:
+            self._memory.forget_user(user_id)
+            await self._announce("user", user_id)
+
+    async def _announce(self, kind: str, who: UUID) -> None:
+        try:
+            await self._redis.publish(ACCESS_CHANNEL, f"{kind}:{who}")
+        except (RedisError, OSError) as error:
+            log.warning("access news not announced", kind=kind, id=str(who), error=str(error))
 
 
-async def announce_user(redis: Redis, user_id: UUID) -> None:
-    """Tell every API process to look up again what the user may do."""
-    await _announce(redis, f"user:{user_id}")
-
-
-def follow_keys(redis: Redis, memory: KeyMemory) -> Subscriber:
+def follow_access(redis: Redis, memory: AccessMemory) -> Subscriber:
     """Keeps `memory` told, once started."""
-    kinds = {"key": memory.forget_key, "user": memory.forget_user}
+    forget = {"key": memory.forget_key, "session": memory.forget_session, "user": memory.forget_user}
 
     def hear(text: str) -> None:
         kind, _, spelled = text.partition(":")
-        named = parse_id(spelled)
-        if kind not in kinds or named is None:
+        who = parse_id(spelled)
+        if kind not in forget or who is None:
             log.warning("unreadable access news", text=text)
         else:
-            kinds[kind](named)
+            forget[kind](who)
 
     return Subscriber(redis, ACCESS_CHANNEL, hear=hear, catch_up=memory.forget_all)
-
-
-async def _announce(redis: Redis, text: str) -> None:
-    try:
-        await redis.publish(ACCESS_CHANNEL, text)
-    except (RedisError, OSError) as error:
-        log.warning("access news not announced", news=text, error=str(error))

@@ -37,20 +37,6 @@ class User(Identified, Base):
     password_hash: Mapped[str]
 
 
-class RefreshToken(Identified, Base):
-    """One link of a chain: each refresh spends a token and makes the next of its family."""
-
-    __tablename__ = "refresh_tokens"
-
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
-    family_id: Mapped[UUID] = mapped_column(index=True)
-    token_hash: Mapped[str] = mapped_column(unique=True)
-    expires_at: Mapped[datetime]
-    used_at: Mapped[datetime | None]
-    revoked_at: Mapped[datetime | None]
-
-
 class ApiKeyRow(Identified, Base):
     """A key that speaks for a user until it is revoked, which deletes it."""
 

@@ -9,7 +9,8 @@ import jwt
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.access.tables import RefreshToken, Tenant, User
+from shared.access.session_tables import RefreshToken, SessionRow
+from shared.access.tables import Tenant, User
 from shared.clock import utc_now
 
 JOHN = {"email": "user@example.com", "password": "SecureP@ss123", "full_name": "John Doe"}
@@ -175,7 +176,7 @@ async def test_of_two_refreshes_at_once_one_succeeds(client, logged_in):
 
 async def test_an_expired_refresh_token_is_refused(client, database, logged_in):
     async with database.transaction() as session:
-        await session.execute(update(RefreshToken).values(expires_at=utc_now() - timedelta(seconds=1)))
+        await session.execute(update(SessionRow).values(expires_at=utc_now() - timedelta(seconds=1)))
 
     assert (await refresh(client, logged_in["refresh_token"])).status_code == 401
 

@@ -14,6 +14,7 @@ from shared.access.api_keys import ApiKeys, TooManyKeys
 from shared.access.caller import Caller
 from shared.access.homes import add_member
 from shared.access.known_key import InvalidKey
+from shared.access.messages import AccessNews
 from shared.access.permissions import Role
 from shared.access.tables import ApiKeyRow, User
 from shared.access.tokens import AccessTokens
@@ -199,9 +200,11 @@ async def test_a_name_that_does_not_fit_is_refused(client, account, name):
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/name")
 
 
-async def test_a_tenant_has_so_many_keys_and_no_more_even_at_once(settings, database, redis, account):
+async def test_a_tenant_has_so_many_keys_and_no_more_even_at_once(
+    settings, database, redis, account, new_credentials
+):
     few = msgspec.structs.replace(settings, max_api_keys=3)
-    keys = ApiKeys(few, database, redis, forget=lambda _: None)
+    keys = ApiKeys(few, database, AccessNews(redis, new_credentials()))
     caller = Caller(user_id=account.user_id, tenant_id=account.tenant_id)
 
     made = await asyncio.gather(*(keys.create(caller, name="k") for _ in range(5)), return_exceptions=True)
@@ -323,7 +326,7 @@ async def test_a_key_that_was_known_works_while_postgres_is_away(settings, fragi
         await session.flush()
         await add_member(session, tenant_id=tenant_id, user_id=user.id, role=Role.OWNER)
     caller = Caller(user_id=user.id, tenant_id=tenant_id)
-    keys = ApiKeys(settings, database, redis, forget=lambda _: None)
+    keys = ApiKeys(settings, database, AccessNews(redis, new_credentials()))
     known, never_seen, revoked = [await keys.create(caller, name=name) for name in "abc"]
     credentials = new_credentials(database, credential_ttl_s=0.01, credential_grace_s=3600)
     hasty = new_credentials(database, credential_ttl_s=0.01, credential_grace_s=0.01)

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import jwt
 import pytest
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select, update
@@ -74,6 +75,8 @@ async def test_every_operation_that_changes_something_is_written_down(client, ow
     await schedules(owner)
     await uploads(owner)
     await models_gone(owner)
+    await owner.does("POST /auth/logout-everywhere")
+    owner.logs_in((await owner.does("POST /auth/login", json=ACCOUNT)).json())
     await owner.does("POST /auth/logout", json={"refresh_token": owner.refresh_token})
 
     document = (await client.get("/openapi.json")).json()
@@ -90,6 +93,10 @@ async def test_every_operation_that_changes_something_is_written_down(client, ow
 
 async def keys_and_account(owner: Owner) -> None:
     await owner.does("POST /auth/register", json=ACCOUNT)
+    tokens = (await owner.does("POST /auth/login", json=ACCOUNT)).json()
+    owner.logs_in(tokens)
+    session = jwt.decode(tokens["access_token"], options={"verify_signature": False})["sid"]
+    await owner.does("DELETE /auth/sessions/{session}", f"/auth/sessions/{session}")
     owner.logs_in((await owner.does("POST /auth/login", json=ACCOUNT)).json())
     key = (await owner.does("POST /api-keys", json={"name": "ci"})).json()
     await owner.does("DELETE /api-keys/{key}", f"/api-keys/{key['id']}")

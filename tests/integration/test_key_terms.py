@@ -12,7 +12,7 @@ from shared.access.api_keys import ApiKeys
 from shared.access.caller import Caller
 from shared.access.key_terms import KeyTerms
 from shared.access.known_key import InvalidKey, KeyExpired
-from shared.access.messages import follow_keys
+from shared.access.messages import AccessNews, follow_access
 from shared.access.permissions import Role, Scope
 from shared.access.tables import ApiKeyRow
 from shared.access.tokens import AccessTokens
@@ -138,7 +138,7 @@ async def test_a_change_holds_at_once_here_and_by_a_message_elsewhere(client, ap
     key = await api("POST", KEYS, status=201, name="shop", scopes=["predict"])
     secret, headers = key["secret"].encode(), {"X-API-Key": key["secret"]}
     other = new_credentials(credential_ttl_s=3600)  # without a message it would not ask again for an hour
-    news = follow_keys(redis, other)
+    news = follow_access(redis, other)
     news.start()
     assert (await client.get("/api/v1/models", headers=headers)).status_code == 403
     assert (await other.verify(secret)).scopes == {Scope.PREDICT}
@@ -234,9 +234,9 @@ async def test_a_limit_of_its_own_counts_over_processes_for_each_kind_of_request
 
 
 async def test_members_manage_their_own_keys_and_admins_all_but_no_one_gets_anothers_secret(
-    settings, database, redis, account, make_account
+    settings, database, redis, account, make_account, new_credentials
 ):
-    keys = ApiKeys(settings, database, redis, forget=lambda _: None)
+    keys = ApiKeys(settings, database, AccessNews(redis, new_credentials()))
     owner = Caller(user_id=account.user_id, tenant_id=account.tenant_id)
     colleague = (await make_account()).user_id  # whose membership is what the caller says
     member = Caller(user_id=colleague, tenant_id=account.tenant_id, role=Role.MEMBER)

@@ -1,26 +1,18 @@
 """What a process knows of tokens again, and where a request may carry them."""
 
-import asyncio
-import time
 from uuid import UUID
 
-import jwt
-import msgspec
 import pytest
 
-from api.credentials import Credentials, token_of
-from shared.access.caller import Caller
+from api.credentials import Credentials
+from api.presented_token import token_of
 from shared.access.key_text import key_id_of, new_key_text
 from shared.access.known_key import InvalidKey
-from shared.access.tokens import AccessTokens, InvalidToken, TokenExpired
+from shared.access.tokens import AccessTokens, InvalidToken
 from shared.database.engine import Database
 from shared.errors import Unauthenticated
 from shared.settings import Settings
 
-CALLER = Caller(
-    user_id=UUID("0192f0c1-2d3e-7abc-8def-0123456789ab"),
-    tenant_id=UUID("0192f0c1-2d3e-7abc-8def-ba9876543210"),
-)
 KEY_ID = UUID("0192f0c1-2d3e-7abc-8def-111111111111")
 NOWHERE = "postgresql+asyncpg://nobody@127.0.0.1:1/none"  # no server listens there
 
@@ -36,57 +28,11 @@ def credentials(tokens) -> Credentials:
     return Credentials(settings, Database(NOWHERE), tokens)
 
 
-def expiring(tokens, *, in_s: int) -> bytes:
-    claims = jwt.decode(tokens.issue(CALLER), options={"verify_signature": False})
-    return jwt.encode({**claims, "exp": int(time.time()) + in_s}, tokens._key, algorithm="HS256").encode()
-
-
-async def test_a_token_is_known_once_it_was_verified(credentials, tokens):
-    token = tokens.issue(CALLER).encode()
-
-    before = credentials.known(token)
-    verified = await credentials.verify(token)
-
-    assert before is None
-    assert verified == credentials.known(token) == CALLER
-
-
-async def test_a_known_token_is_refused_once_it_expires(credentials, tokens):
-    token = expiring(tokens, in_s=1)
-    assert await credentials.verify(token) == CALLER
-
-    await asyncio.sleep(1.1)  # until its time is over: that is what is tested
-
-    assert credentials.known(token) is None
-    with pytest.raises(TokenExpired):
-        await credentials.verify(token)
-
-
 async def test_a_refused_token_is_not_known(credentials):
     with pytest.raises(InvalidToken):
         await credentials.verify(b"nonsense")
 
     assert credentials.known(b"nonsense") is None
-
-
-async def test_whoever_has_another_role_is_forgotten_and_nobody_else(credentials, tokens):
-    other = msgspec.structs.replace(CALLER, user_id=KEY_ID)
-    changed, kept = (tokens.issue(caller).encode() for caller in (CALLER, other))
-    for token in (changed, kept):
-        await credentials.verify(token)
-
-    credentials.forget_user(CALLER.user_id)
-
-    assert (credentials.known(changed), credentials.known(kept)) == (None, other)
-
-
-async def test_forgetting_keys_leaves_access_tokens_known(credentials, tokens):
-    token = tokens.issue(CALLER).encode()
-    await credentials.verify(token)
-
-    credentials.forget_all()
-
-    assert credentials.known(token) == CALLER
 
 
 @pytest.mark.parametrize(
