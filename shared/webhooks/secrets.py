@@ -45,4 +45,4 @@ def _salt_in_use(salt: bytes | None, until: datetime | None, now: datetime) -> b
 
 def _secrets(salt: bytes, before: bytes | None, settings: Settings) -> list[str]:
     salts = [salt] if before is None else [salt, before]
-    return [webhook_secret(settings.secret_key, salt=each) for each in salts]
+    return [webhook_secret(settings.lasting_key, salt=each) for each in salts]

@@ -21,9 +21,13 @@ def new_salt() -> bytes:
     return os.urandom(_SALT_BYTES)
 
 
-def webhook_secret(secret_key: str, *, salt: bytes) -> str:
-    """The secret that a tenant, or the owner of an endpoint, verifies with; a new salt is a new secret."""
-    digest = hmac.digest(secret_key.encode(), _PURPOSE + salt, hashlib.sha256)
+def webhook_secret(lasting_key: str, *, salt: bytes) -> str:
+    """The secret that a tenant, or the owner of an endpoint, verifies with; a new salt is a new secret.
+
+    Args:
+        lasting_key: `Settings.lasting_key`, which stays when SECRET_KEY is replaced.
+    """
+    digest = hmac.digest(lasting_key.encode(), _PURPOSE + salt, hashlib.sha256)
     return _PREFIX + base64.b64encode(digest).decode()
 
 

@@ -21,6 +21,8 @@ ENV = {
     "CACHE_REDIS_URL": f"redis://:{IN_URL}@localhost/2",
     "STORAGE_URL": "file:///x",
     "SECRET_KEY": KEY,
+    "SECRET_KEY_PREVIOUS": f"{KEY}-previous",
+    "DATA_KEY": f"{KEY}-data",
     "METRICS_TOKEN": f"token-{MARK}",
 }
 IN_PRODUCTION = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://models.example.com"}
@@ -104,6 +106,12 @@ def test_production_does_not_start_with_a_key_that_can_be_guessed(key):
 
     assert key not in str(refusal.value)
     Settings.from_env({**ENV, "SECRET_KEY": key})  # on a desk it may be
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY_PREVIOUS", "DATA_KEY"])
+def test_nor_does_it_with_another_key_like_that(name):
+    with pytest.raises(SettingsInvalid, match=f"^{name}: "):
+        Settings.from_env({**ENV, **IN_PRODUCTION, name: "x" * 64})
 
 
 @pytest.mark.parametrize("url", ["", "http://models.example.com", "https://", "models.example.com"])
