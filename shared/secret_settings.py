@@ -16,6 +16,7 @@ SECRETS: Final = (
     "secret_key_previous",
     "data_key",
     "metrics_token",
+    "mail_url",
 )
 
 HIDDEN: Final = "***"

@@ -108,6 +108,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quota_job_rows_per_day: Allowance = 0  # a day ends at midnight in UTC
     quota_predictions_per_day: Allowance = 0  # requests, of any number of rows
 
+    # Mail
+    mail_url: str = ""  # file:///folder, smtp://user:password@host:port or smtps://…; empty: none is sent
+    mail_from: str = "modelyard@localhost"  # or: Name <address>
+
     # Requests a minute, as many of them at once; 0: no limit
     predict_per_minute: PerMinute = 1_000_000  # of one key, or of one user without a key
     read_per_minute: PerMinute = 6_000  # likewise

@@ -16,6 +16,7 @@ from shared.jobs.hints import send_hints
 from shared.jobs.lost_work import lost_work
 from shared.jobs.news import JobNews
 from shared.jobs.retention import end_retention
+from shared.mail.mailer import open_mailer
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
 from shared.schedules.due import DueSchedules
@@ -26,6 +27,7 @@ from shared.uploads.expiry import remove_old_uploads
 from shared.uploads.service import Uploads
 from shared.webhooks.asking import due_deliveries
 from shared.webhooks.retention import remove_old_deliveries
+from workers.mails import MailRound
 from workers.orphans import OrphanSweep
 
 
@@ -60,6 +62,7 @@ class _Duties:
         )
         self._schedules = DueSchedules(database, jobs)
         self._orphans = OrphanSweep(database, storage)
+        self._mails = MailRound(database, open_mailer(settings))
 
     def all(self) -> list[Duty]:
         """As they are named here."""
@@ -71,6 +74,7 @@ class _Duties:
             self.remove_old_jobs,
             self.send_due_deliveries,
             self.remove_old_deliveries,
+            self.send_due_mails,
             self.resend_lost_validations,
             self.fold_old_statistics,
             self.forget_old_acts,
@@ -123,6 +127,10 @@ class _Duties:
         """Forget deliveries of long ago."""
         async with self._database.transaction() as session:
             await remove_old_deliveries(session, self._settings)
+
+    async def send_due_mails(self) -> None:
+        """Send the mails whose time has come."""
+        await self._mails.send_due()
 
     async def resend_lost_validations(self) -> None:
         """Ask again for verdicts that nobody works on."""

@@ -48,6 +48,7 @@ class Stack:
                 "REDIS_URL": self._redis.url,
                 "STORAGE_URL": f"file://{quote(str(own_folder(folder / 'storage')))}",
                 "SECRET_KEY": secrets.secret_key,
+                "MAIL_URL": f"file://{quote(str(folder.absolute() / 'logs' / 'mail'))}",
             }
         )
         self._settings = Settings.from_env(self._environment)

@@ -23,13 +23,14 @@ ENV = {
     "SECRET_KEY": KEY,
     "SECRET_KEY_PREVIOUS": f"{KEY}-previous",
     "DATA_KEY": f"{KEY}-data",
+    "MAIL_URL": f"smtp://me:{IN_URL}@localhost",
     "METRICS_TOKEN": f"token-{MARK}",
 }
 IN_PRODUCTION = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://models.example.com"}
 
 
 def test_every_setting_that_sounds_like_a_secret_is_one():
-    sounds = re.compile(r"secret|password|(database|redis)_url|token$|_key$")
+    sounds = re.compile(r"secret|password|(database|redis|mail)_url|token$|_key$")
 
     harmless = {"tls_key", "webhook_secret_overlap_s"}  # a path, a duration
 
