@@ -17,6 +17,7 @@ from shared.access.accounts import Accounts
 from shared.access.acting import acting_tenant
 from shared.access.api_keys import ApiKeys
 from shared.access.invitations import Invitations
+from shared.access.login_delays import LoginDelays
 from shared.access.members import Members
 from shared.access.messages import AccessNews, follow_access
 from shared.access.organizations import Organizations
@@ -81,7 +82,10 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     state.credentials = Credentials(settings, anybodys, tokens)
     closing.push_async_callback(state.credentials.close)
     news = AccessNews(state.redis, state.credentials)
-    state.accounts = Accounts(settings, anybodys, passwords=state.passwords, tokens=tokens, news=news)
+    delays = LoginDelays(state.redis, timeout_s=settings.rate_limit_timeout_s)
+    state.accounts = Accounts(
+        settings, anybodys, passwords=state.passwords, tokens=tokens, news=news, delays=delays
+    )
     closing.push_async_callback(state.accounts.close)
     state.sessions = OwnSessions(several, news)
     state.api_keys = ApiKeys(settings, state.database, news)

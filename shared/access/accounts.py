@@ -12,6 +12,7 @@ from shared.access.client import Client
 from shared.access.failed_logins import FailedLogins
 from shared.access.homes import add_member, add_tenant, settle_home
 from shared.access.invitations import take_invitation
+from shared.access.login_delays import LoginDelays
 from shared.access.messages import AccessNews
 from shared.access.organizations import check_is_in
 from shared.access.passwords import PasswordHasher
@@ -65,8 +66,9 @@ class Accounts:
         passwords: PasswordHasher,
         tokens: AccessTokens,
         news: AccessNews,
+        delays: LoginDelays,
     ) -> None:
-        self._settings, self._database, self._news = settings, database, news
+        self._settings, self._database, self._news, self._delays = settings, database, news, delays
         self._passwords, self._tokens = passwords, tokens
         self._failed = FailedLogins(database)
 
@@ -103,12 +105,15 @@ class Accounts:
 
         Raises:
             WrongCredentials: the same, and after the same time, whether or not there is such an account.
+            LoginDelayed: after too many wrong passwords; likewise.
         """
+        await self._delays.begin(email, client.address)
         async with self._database.transaction() as session:
             user = await session.scalar(select(User).where(User.email == _lookup_email(email)))
         if not await self._passwords.matches(password, user.password_hash if user else None) or user is None:
             self._failed.note(user)
             raise WrongCredentials("no account has this email address and this password")
+        await self._delays.succeed(email, client.address)
         return await self.begin(user.id, client=client, knew=user.password_hash)
 
     async def begin(self, user_id: UUID, *, client: Client, knew: str | None = None) -> LoggedIn:

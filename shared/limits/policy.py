@@ -6,18 +6,17 @@ How many requests each allows is in the settings, a minute's worth; all of them 
 import hashlib
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from uuid import UUID
 
 import msgspec
 
 from shared.access.caller import Caller
+from shared.access.client_network import client_network
 from shared.settings import Settings
 
 _WINDOW_S = 60
 _WINDOW_US = _WINDOW_S * 1_000_000
 _DAY_S = 24 * 3600
-_IPV6_NETWORK_BITS = 64  # what one customer gets: they may take any address in it
 
 
 class RouteClass(StrEnum):
@@ -73,8 +72,8 @@ def limits_for(
         per_day: requests that the caller's tenant may make until midnight in UTC; 0: no quota.
     """
     if route_class == RouteClass.LOGIN:
-        return _login_limits(settings, _network(client_ip), account)
-    who = _caller_id(caller) if caller else f"ip:{_network(client_ip)}"
+        return _login_limits(settings, client_network(client_ip), account)
+    who = _caller_id(caller) if caller else f"ip:{client_network(client_ip)}"
     own = caller.rate_limit if caller else None
     minute = _per_minute(route_class, who, _lower(_amount(settings, route_class), own))
     # The day is last: a request that is over another limit must not be counted against it.
@@ -135,17 +134,3 @@ def _per_day(tenant_id: UUID, amount: int) -> Limit:
 
 def _some(*limits: Limit | None) -> tuple[Limit, ...]:
     return tuple(limit for limit in limits if limit is not None)
-
-
-@lru_cache(10_000)
-def _network(client_ip: str) -> str:
-    """The address, or of an IPv6 one the network that its owner has to themselves."""
-    try:
-        address = ip_address(client_ip)
-    except ValueError:
-        return "unknown"
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(IPv6Address(int(address) >> _IPV6_NETWORK_BITS << _IPV6_NETWORK_BITS))
