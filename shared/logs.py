@@ -43,7 +43,11 @@ def configure_logs(settings: Settings, process: str) -> None:
 def _formatter(settings: Settings, shared: "list[Processor]") -> structlog.stdlib.ProcessorFormatter:
     renderer: Processor = structlog.processors.JSONRenderer()
     if settings.log_format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=False,
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,  # others show variables, passwords among them
+        )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
