@@ -30,6 +30,7 @@ from api.routes.invitations import accepting_routes, invitations_routes
 from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
 from api.routes.organizations import organization_routes, organizations_routes
+from api.routes.own_account import own_account_routes
 from api.routes.predict_later import predict_later_routes
 from api.routes.schedules import schedules_routes
 from api.routes.sessions import sessions_routes
@@ -55,6 +56,8 @@ RESOURCES = (
     "messenger",
     "metrics",
     "organizations",
+    "own_account",
+    "password_resets",
     "predictor",
     "promotions",
     "readiness",
@@ -91,6 +94,7 @@ def create_app(settings: Settings) -> Litestar:
                     jobs_routes,
                     organization_routes,
                     organizations_routes,
+                    own_account_routes,
                     predict_later_routes,
                     schedules_routes,
                     sessions_routes,

@@ -21,7 +21,9 @@ from shared.access.login_delays import LoginDelays
 from shared.access.members import Members
 from shared.access.messages import AccessNews, follow_access
 from shared.access.organizations import Organizations
+from shared.access.own_account import OwnAccount
 from shared.access.own_sessions import OwnSessions
+from shared.access.password_reset import PasswordResets
 from shared.access.passwords import PasswordHasher
 from shared.access.tokens import AccessTokens
 from shared.analytics.recorder import Recorder
@@ -92,6 +94,9 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     state.organizations = Organizations(settings, several)
     state.members = Members(several, news)
     state.invitations = Invitations(settings, several)
+    asks = {"passwords": state.passwords, "news": news, "delays": delays}
+    state.own_account = OwnAccount(anybodys, **asks)
+    state.password_resets = PasswordResets(anybodys, **asks)
     state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
     closing.push_async_callback(state.rate_limiter.close)
     heard = follow_access(state.redis, state.credentials)

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from redis.asyncio import Redis
 
+from shared.access.password_reset import answer_requests, remove_expired_resets
+from shared.access.sessions import remove_expired_sessions
 from shared.analytics.service import fold_minutes, forget_old_counts
 from shared.audit.retention import forget_old_acts
 from shared.catalog.messages import ask_for_validation
@@ -74,7 +76,9 @@ class _Duties:
             self.remove_old_jobs,
             self.send_due_deliveries,
             self.remove_old_deliveries,
+            self.answer_password_resets,
             self.send_due_mails,
+            self.remove_expired_access,
             self.resend_lost_validations,
             self.fold_old_statistics,
             self.forget_old_acts,
@@ -127,6 +131,17 @@ class _Duties:
         """Forget deliveries of long ago."""
         async with self._database.transaction() as session:
             await remove_old_deliveries(session, self._settings)
+
+    async def answer_password_resets(self) -> None:
+        """Mail tokens to those who forgot their passwords."""
+        async with self._database.transaction() as session:
+            await answer_requests(session, public_url=self._settings.public_url)
+
+    async def remove_expired_access(self) -> None:
+        """Remove sessions and tokens whose time is over."""
+        async with self._database.transaction() as session:
+            await remove_expired_sessions(session)
+            await remove_expired_resets(session)
 
     async def send_due_mails(self) -> None:
         """Send the mails whose time has come."""

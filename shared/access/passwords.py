@@ -32,10 +32,15 @@ class PasswordHasher:
         )
 
     async def matches(self, password: str, stored: str | None) -> bool:
-        """Whether the password is the one that was stored. Takes as long when none was."""
-        given, expected = password.encode(), (stored or _NOBODY).encode()
+        """Whether the password is the one that was stored. Takes as long when none was.
+
+        Args:
+            stored: None: there is no such account; no hash of bcrypt: it is not entered by a password.
+        """
+        usable = stored if stored is not None and stored.startswith("$2") else None
+        given, expected = password.encode(), (usable or _NOBODY).encode()
         same = await self._in_thread(lambda: bcrypt.checkpw(given[:MAX_BYTES], expected))
-        return same and stored is not None and len(given) <= MAX_BYTES
+        return same and usable is not None and len(given) <= MAX_BYTES
 
     def close(self) -> None:
         """End the threads."""

@@ -36,22 +36,27 @@ def normal_email(text: str) -> str:
     return email
 
 
-def check_password(password: str) -> None:
-    """Accept a password for a new account.
+def check_password(password: str, *, pointer: str = "/password") -> None:
+    """Accept a password for a new account, or in another's place.
+
+    Args:
+        pointer: where it stands in the request.
 
     Raises:
         InvalidInput: it is too short, or longer than bcrypt can take into account.
     """
     if len(password) < PASSWORD_MIN:
-        raise _unfit(f"the password needs at least {PASSWORD_MIN} characters")
+        raise _unfit(f"the password needs at least {PASSWORD_MIN} characters", pointer)
     size_bytes = len(password.encode())
     if size_bytes > MAX_BYTES:
-        raise _unfit(f"the password has {size_bytes} bytes in UTF-8; at most {MAX_BYTES} can be used")
+        raise _unfit(
+            f"the password has {size_bytes} bytes in UTF-8; at most {MAX_BYTES} can be used", pointer
+        )
 
 
 def _is_local(local: str) -> bool:
     return bool(_LOCAL.fullmatch(local)) and ".." not in local and local[0] != "." and local[-1] != "."
 
 
-def _unfit(message: str) -> InvalidInput:
-    return InvalidInput(message, [FieldError(message=message, pointer="/password")])
+def _unfit(message: str, pointer: str) -> InvalidInput:
+    return InvalidInput(message, [FieldError(message=message, pointer=pointer)])

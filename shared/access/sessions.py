@@ -19,6 +19,7 @@ from shared.ids import new_id
 from shared.settings import Settings
 
 _NOTE_USE_EVERY = timedelta(minutes=1)
+_REMOVED_AT_ONCE = 500
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -109,6 +110,12 @@ async def end_session_of(session: AsyncSession, refresh_token: str) -> SessionRo
 async def end_sessions(session: AsyncSession, *which: ColumnElement[bool]) -> list[UUID]:
     """End all for which this holds. Of several, hold the user's row first."""
     return list(await session.scalars(delete(SessionRow).where(*which).returning(SessionRow.id)))
+
+
+async def remove_expired_sessions(session: AsyncSession) -> None:
+    """Remove some whose time is over, but for those that somebody is at."""
+    over = select(SessionRow.id).where(SessionRow.expires_at <= func.now()).limit(_REMOVED_AT_ONCE)
+    await end_sessions(session, SessionRow.id.in_(over.with_for_update(skip_locked=True)))
 
 
 async def find_session_caller(session: AsyncSession, session_id: UUID) -> Caller | None:

@@ -69,6 +69,8 @@ async def test_what_needs_no_token_says_so(document):
         "/api/v1/auth/login",
         "/api/v1/auth/refresh",
         "/api/v1/auth/logout",
+        "/api/v1/auth/password-reset",
+        "/api/v1/auth/password-reset/confirm",
     }
     assert document["security"] == [{"access_token": []}, {"api_key": []}]
     schemes = document["components"]["securitySchemes"]
@@ -84,6 +86,8 @@ async def test_what_needs_a_log_in_says_so(document):
         "/api/v1/api-keys/{key}",
         "/api/v1/api-keys/{key}/rotate",
         "/api/v1/auth/logout-everywhere",
+        "/api/v1/auth/me",
+        "/api/v1/auth/password",
         "/api/v1/auth/sessions",
         "/api/v1/auth/sessions/{session}",
         "/api/v1/auth/switch",

@@ -25,6 +25,8 @@ OF_NO_TENANT = {
     "mails",  # they go to addresses, also to those of nobody's account
     "sessions",  # a person's, in whichever organisation they act
     "refresh_tokens",
+    "password_reset_requests",
+    "password_resets",
 }
 OUTBOXES = {"mails"}  # a tenant's transaction may add to these
 REFUSED = "row-level security|the audit log is only added to"

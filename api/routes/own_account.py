@@ -1,0 +1,117 @@
+"""A user's own account: its name, address and password; and a way back for whoever forgot that."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Router, patch, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Meta
+
+from api.openapi import ANYBODY, SESSION_ONLY, answers
+from api.permissions import OWN_AFFAIRS
+from api.rate_limit import LIMITED_AS_LOGIN
+from api.routes.accounts import LOGIN, Email, Name, Password, UserAnswer, user_answer
+from shared.access.caller import Caller
+from shared.access.client import Client
+from shared.access.own_account import AccountChange, OwnAccount
+from shared.access.password_reset import PasswordResets
+
+GivenPassword = Annotated[str, Meta(max_length=1000)]  # compared, not set
+
+
+class MeChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be another; what is left out stays. Another email address takes the password."""
+
+    full_name: Name | None = None
+    email: Email | None = None
+    password: GivenPassword = ""
+
+
+class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The present password, and the one to be."""
+
+    old_password: GivenPassword
+    new_password: Password
+
+
+class ResetRequested(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who forgot their password."""
+
+    email: Email
+
+
+class ResetConfirmed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The token of the mail, and the password to be."""
+
+    token: Annotated[str, Meta(max_length=200)]
+    new_password: Password
+
+
+class ResetAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for every address."""
+
+    detail: str = "if this address has an account, a mail with a token is on its way to it"
+
+
+@patch(
+    "/me",
+    status_code=200,
+    opt=LIMITED_AS_LOGIN,
+    security=SESSION_ONLY,
+    responses=answers(401, 403, 409, 422),
+)
+async def change_me(
+    data: JSONBody[MeChanges],
+    caller: NamedDependency[Caller],
+    own_account: NamedDependency[OwnAccount],
+    client: NamedDependency[Client],
+) -> UserAnswer:
+    """Change the caller's name or email address. Both addresses are told of it by mail."""
+    wanted = AccountChange(full_name=data.full_name, email=data.email)
+    user = await own_account.change(caller, wanted, password=data.password, client=client)
+    return user_answer(user, caller.tenant_id)
+
+
+@post(
+    "/password",
+    status_code=204,
+    opt=LIMITED_AS_LOGIN,
+    security=SESSION_ONLY,
+    responses=answers(401, 403, 422),
+)
+async def change_password(
+    data: JSONBody[PasswordChange],
+    caller: NamedDependency[Caller],
+    own_account: NamedDependency[OwnAccount],
+    client: NamedDependency[Client],
+) -> None:
+    """Set another password. Every other session of the caller ends; API keys go on."""
+    await own_account.change_password(caller, old=data.old_password, new=data.new_password, client=client)
+
+
+@post("/password-reset", status_code=202, opt=LOGIN, security=ANYBODY, responses=answers(422))
+async def ask_for_reset(
+    data: JSONBody[ResetRequested], password_resets: NamedDependency[PasswordResets]
+) -> ResetAnswer:
+    """Have a token mailed that sets another password. The answer is the same where nobody has the address."""
+    await password_resets.ask(data.email)
+    return ResetAnswer()
+
+
+@post("/password-reset/confirm", status_code=204, opt=LOGIN, security=ANYBODY, responses=answers(422))
+async def confirm_reset(
+    data: JSONBody[ResetConfirmed],
+    password_resets: NamedDependency[PasswordResets],
+    client: NamedDependency[Client],
+) -> None:
+    """Set another password with the token of the mail, which works once. Every session of the user ends."""
+    await password_resets.confirm(data.token, new_password=data.new_password, client=client)
+
+
+own_account_routes = Router(
+    "/auth",
+    route_handlers=[change_me, change_password, ask_for_reset, confirm_reset],
+    opt=OWN_AFFAIRS,
+    tags=["Accounts"],
+)

@@ -1,0 +1,146 @@
+"""What somebody who is logged in changes about their account."""
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.access.accounts import EmailTaken
+from shared.access.caller import Caller
+from shared.access.client import Client
+from shared.access.login_delays import LoginDelays
+from shared.access.messages import AccessNews
+from shared.access.new_password import set_password, void_resets
+from shared.access.own_sessions import require_session
+from shared.access.passwords import PasswordHasher
+from shared.access.registration import check_password, normal_email
+from shared.access.tables import User
+from shared.audit.actor import Target
+from shared.audit.log import record_audit
+from shared.database.engine import Database
+from shared.errors import NotAllowed, Unauthenticated
+from shared.mail.outbox import queue_mail
+
+
+class WrongPassword(NotAllowed):
+    """Not the caller's present password."""
+
+    code = "wrong_password"
+
+
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be another; None stays."""
+
+    full_name: str | None = None
+    email: str | None = None
+
+
+class OwnAccount:
+    """Changes that need the password again count as tries to log in: a stolen token guesses no faster."""
+
+    def __init__(
+        self, database: Database, *, passwords: PasswordHasher, news: AccessNews, delays: LoginDelays
+    ) -> None:
+        self._database, self._passwords = database, passwords
+        self._news, self._delays = news, delays
+
+    async def change(self, caller: Caller, wanted: AccountChange, *, password: str, client: Client) -> User:
+        """Change the name, or the address, which takes the password.
+
+        Raises:
+            SessionNeeded: the caller came with an API key.
+            InvalidInput: the address is none.
+            WrongPassword, LoginDelayed: the password is not theirs.
+            EmailTaken: somebody else has the address.
+        """
+        require_session(caller)
+        email = None if wanted.email is None else normal_email(wanted.email)
+        user = await self._read(caller)
+        if email not in {None, user.email}:
+            await self._prove(user, password, client)
+        try:
+            async with self._database.transaction() as session:
+                user = await _hold(session, user)
+                before = _shown(user)
+                await _change(session, user, full_name=wanted.full_name, email=email)
+                await _note(session, "user.change", user, before=before, after=_shown(user))
+        except IntegrityError:
+            raise EmailTaken("an account with this email address exists") from None
+        return user
+
+    async def change_password(self, caller: Caller, *, old: str, new: str, client: Client) -> None:
+        """Set another password, and end every session of the caller but this.
+
+        Raises:
+            SessionNeeded: the caller came with an API key.
+            InvalidInput: the new one will not do.
+            WrongPassword, LoginDelayed: the old one is not theirs.
+        """
+        keep = require_session(caller)
+        check_password(new, pointer="/new_password")
+        user = await self._read(caller)
+        await self._prove(user, old, client)
+        password_hash = await self._passwords.hash(new)
+        async with self._database.transaction() as session:
+            user = await _hold(session, user)
+            await set_password(session, user, password_hash, keep=keep)
+            await _note(session, "auth.password_change", user)
+        await self._news.tell_users(user.id)
+
+    async def _read(self, caller: Caller) -> User:
+        async with self._database.transaction() as session:
+            user = await session.get(User, caller.user_id)
+        if user is None:
+            raise Unauthenticated("the account of this access token is gone")
+        return user
+
+    async def _prove(self, user: User, password: str, client: Client) -> None:
+        await self._delays.begin(user.email, client.address)
+        if not await self._passwords.matches(password, user.password_hash):
+            raise _wrong()
+        await self._delays.succeed(user.email, client.address)
+
+
+async def _hold(session: AsyncSession, seen: User) -> User:
+    """The user's row, locked; as long as the password that was looked at is still theirs."""
+    user = await session.get(User, seen.id, with_for_update={"key_share": True})
+    if user is None or user.password_hash != seen.password_hash:
+        raise _wrong()
+    return user
+
+
+async def _change(session: AsyncSession, user: User, *, full_name: str | None, email: str | None) -> None:
+    if full_name is not None:
+        user.full_name = full_name.strip()
+    if email is None or email == user.email:
+        return
+    before, user.email = user.email, email
+    await session.flush()
+    await void_resets(session, user)  # they were mailed to the address of before
+    for address in (before, email):
+        await queue_mail(
+            session,
+            to=address,
+            subject="Your email address was changed",
+            text=f"You now log in as {email}, and no longer as {before}.\n\n"
+            "If it was not you, tell whoever runs this platform.\n",
+        )
+
+
+def _shown(user: User) -> dict[str, str]:
+    return {"full_name": user.full_name, "email": user.email}
+
+
+async def _note(
+    session: AsyncSession,
+    action: str,
+    user: User,
+    *,
+    before: dict[str, str] | None = None,
+    after: dict[str, str] | None = None,
+) -> None:
+    target = Target(type="user", id=user.id, name=user.email)
+    await record_audit(session, action=action, target=target, before=before, after=after)
+
+
+def _wrong() -> WrongPassword:
+    return WrongPassword("this is not your present password")
