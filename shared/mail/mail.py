@@ -9,6 +9,9 @@ from uuid import UUID
 
 import msgspec
 
+# Texts as they are where that is possible: for who looks at a file, and servers that take no 8-bit mail.
+_POLICY = SMTP.clone(cte_type="7bit", max_line_length=200)
+
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """A mail in the hands of one sender. `text` may hold a token: it is in no log."""
@@ -23,7 +26,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 def message_of(mail: Mail, sender: Address) -> EmailMessage:
     """What is sent. Every attempt carries the same `Message-ID`: who gets two can tell that they are one."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"] = sender
     message["To"] = mail.to
     message["Subject"] = mail.subject

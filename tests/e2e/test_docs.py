@@ -18,6 +18,8 @@ import httpx
 import pandas as pd
 import pytest
 
+from tests.fixtures.platform import wait_until
+
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -448,6 +450,28 @@ def test_a_team_is_looked_after_as_the_page_says(reader):
     # Alone in it, there is nobody to lower, to remove or to hand it over to.
     for code, refusals in ((people, 2), (leave, 1)):
         assert reader.types(code, TOKEN=token, USER_ID=user["id"]).count('"code":"last_owner"') == refusals
+
+
+def test_an_account_is_looked_after_as_the_page_says(reader, platform):
+    token = login(reader, "somebody@example.com")
+    page = "docs/how-to/look-after-your-account.md"
+    sessions, name, reset = blocks(page, "bash")
+    ending = next(code for code in blocks(page, "text") if "logout-everywhere" in code).splitlines()[-1]
+
+    seen = json.loads(reader.types(sessions, TOKEN=token))
+    renamed = json.loads(reader.types(name, TOKEN=token))
+    answer = json.loads(reader.types(reset))
+    reader.types(ending, TOKEN=token)
+
+    promised, promised_answer = (json.loads(code) for code in blocks(page, "json"))
+    assert [set(item) for item in seen["items"]] == [set(item) for item in promised["items"]]
+    assert [item["current"] for item in seen["items"]] == [True]
+    assert renamed["full_name"] == "Ada King"
+    assert answer == promised_answer
+    assert json.loads(reader.types(sessions, TOKEN=token))["code"] == "session_ended"
+    mails = platform.folder / "logs" / "mail"
+    sent = lambda: [mail.read_text() for mail in mails.glob("*.eml")]  # noqa: E731  others' as well
+    wait_until(lambda: any("password-reset/confirm" in text for text in sent()), within_s=30)
 
 
 @pytest.mark.parametrize(
