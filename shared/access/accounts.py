@@ -170,6 +170,8 @@ class Accounts:
                 of=caller.user_id,
                 to=UUID(organization),
             )
+            if renewed is not None and renewed.refresh_token is not None:
+                await _note(session, "auth.switch", renewed.user, tenant_id=renewed.tenant_id)
         return await self._renewed(renewed, has_moved=True)
 
     async def log_out(self, refresh_token: str) -> None:
@@ -232,10 +234,11 @@ async def add_user(session: AsyncSession, *, email: str, full_name: str, passwor
     return user
 
 
-async def _note(session: AsyncSession, action: str, user: User) -> None:
-    """Write down what a user has done who came without an access token."""
+async def _note(session: AsyncSession, action: str, user: User, *, tenant_id: UUID | None = None) -> None:
+    """Write down what a user has done by what they know or hold, in the log of where they log in to."""
     target, actor = Target(type="user", id=user.id, name=user.email), Actor.user(user.id, user.email)
-    await record_audit(session, action=action, target=target, tenant_id=user.tenant_id, actor=actor)
+    log = tenant_id or user.tenant_id
+    await record_audit(session, action=action, target=target, tenant_id=log, actor=actor)
 
 
 def _lookup_email(email: str) -> str:

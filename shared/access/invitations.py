@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.acts import note_invitation
 from shared.access.caller import Caller
 from shared.access.homes import add_member
 from shared.access.invitation_token import mail_subject, mail_text, new_token, token_hash
@@ -95,6 +96,7 @@ class Invitations:
             row = await self._place_for(session, caller.tenant_id, address)
             row.role = role
             await self._send(session, row, caller)
+            await note_invitation(session, row, "invitation.create")
         return row
 
     async def list_open(self, caller: Caller, *, before: UUID | None, limit: int) -> list[InvitationRow]:
@@ -120,6 +122,7 @@ class Invitations:
             check_may_give(own, Role(row.role))
             await _check_pause(session, row)
             await self._send(session, row, caller)
+            await note_invitation(session, row, "invitation.resend")
         return row
 
     async def revoke(self, caller: Caller, invitation: str) -> None:
@@ -131,6 +134,7 @@ class Invitations:
         async with self._administering(caller) as (session, _):
             row = await _find(session, caller.tenant_id, invitation)
             row.revoked_at = await database_now(session)
+            await note_invitation(session, row, "invitation.revoke")
 
     async def accept(self, caller: Caller, token: str) -> MemberRow:
         """The caller joins.
@@ -226,6 +230,7 @@ async def take_invitation(session: AsyncSession, user: User, token: str, *, most
     # Of two that come at once the second finds nothing left to delete.
     if await session.scalar(delete(InvitationRow).where(is_meant).returning(InvitationRow.id)) is None:
         raise _void()
+    await note_invitation(session, found, "invitation.accept", user=user)
     member = await session.get(MemberRow, (found.tenant_id, user.id))
     return member or await add_member(
         session, tenant_id=found.tenant_id, user_id=user.id, role=Role(found.role)

@@ -13,12 +13,13 @@ import msgspec
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.acts import note_member, note_organization
 from shared.access.caller import Caller
 from shared.access.homes import settle_home
 from shared.access.messages import AccessNews
 from shared.access.permissions import Role, RoleTooLow
 from shared.access.roles import check_may_change, check_may_give
-from shared.access.tables import ApiKeyRow, User
+from shared.access.tables import ApiKeyRow, Tenant, User
 from shared.access.team_tables import MemberRow
 from shared.database.engine import Database
 from shared.database.tenant_lock import lock_tenant
@@ -89,7 +90,8 @@ class Members:
             check_may_give(own, role)
             if role is not Role.OWNER:
                 await _keep_an_owner(session, row)
-            row.role = role
+            before, row.role = Role(row.role), role
+            await note_member(session, row, "member.change", before=before, after=role)
             member = _member(row, await session.get_one(User, row.user_id))
         await self._news.tell_users(member.user_id)
         return member
@@ -105,7 +107,7 @@ class Members:
         async with self._changing(caller) as (session, own):
             row = await _find(session, caller.tenant_id, user)
             check_may_change(own, Role(row.role))
-            await _end(session, row)
+            await _end(session, row, "member.remove")
         await self._news.tell_users(row.user_id)
 
     async def leave(self, caller: Caller) -> None:
@@ -115,7 +117,7 @@ class Members:
             LastOwner: they have to make somebody else owner first.
         """
         async with self._changing(caller) as (session, _):
-            await _end(session, await _find(session, caller.tenant_id, str(caller.user_id)))
+            await _end(session, await _find(session, caller.tenant_id, str(caller.user_id)), "member.leave")
         await self._news.tell_users(caller.user_id)
 
     async def transfer(self, caller: Caller, user: str) -> Member:
@@ -135,6 +137,7 @@ class Members:
             before = await _find(session, caller.tenant_id, str(caller.user_id))
             row.role, before.role = Role.OWNER, Role.ADMIN
             member = _member(row, await session.get_one(User, row.user_id))
+            await _note_transfer(session, caller, to=member)
         await self._news.tell_users(member.user_id, caller.user_id)
         return member
 
@@ -174,13 +177,20 @@ async def _find(session: AsyncSession, tenant_id: UUID, user: str) -> MemberRow:
     return row
 
 
-async def _end(session: AsyncSession, row: MemberRow) -> None:
+async def _end(session: AsyncSession, row: MemberRow, action: str) -> None:
     await _keep_an_owner(session, row)
     await session.delete(row)
     await session.flush()
     keys = (ApiKeyRow.tenant_id == row.tenant_id, ApiKeyRow.user_id == row.user_id)
-    await session.execute(delete(ApiKeyRow).where(*keys))
+    revoked = await session.scalars(delete(ApiKeyRow).where(*keys).returning(ApiKeyRow.id))
+    await note_member(session, row, action, before=Role(row.role), revoked_keys=list(revoked))
     await settle_home(session, row.user_id)
+
+
+async def _note_transfer(session: AsyncSession, caller: Caller, *, to: Member) -> None:
+    tenant = await session.get_one(Tenant, caller.tenant_id)
+    before, after = {"owner": caller.user_id}, {"owner": to.user_id}
+    await note_organization(session, tenant, "organization.transfer", before=before, after=after)
 
 
 async def _keep_an_owner(session: AsyncSession, going: MemberRow) -> None:

@@ -4,9 +4,10 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.access.acts import note_organization
 from shared.access.caller import Caller
 from shared.access.homes import add_member, add_tenant
 from shared.access.members import NotAMember, current_role, member_role
@@ -85,6 +86,7 @@ class Organizations:
             await make_room(session, caller.user_id, most=self._most)
             tenant = await add_tenant(session, name)
             await add_member(session, tenant_id=tenant.id, user_id=caller.user_id, role=Role.OWNER)
+            await note_organization(session, tenant, "organization.create")
         return Organization(id=tenant.id, name=name, role=Role.OWNER, created_at=tenant.created_at)
 
     async def rename(self, caller: Caller, *, name: str) -> Organization:
@@ -95,7 +97,11 @@ class Organizations:
         """
         async with self._database.transaction() as session:
             check_administers(await current_role(session, caller))
-            await session.execute(update(Tenant).where(Tenant.id == caller.tenant_id).values(name=name))
+            tenant = await session.get_one(Tenant, caller.tenant_id, with_for_update=True)
+            before, tenant.name = {"name": tenant.name}, name
+            await note_organization(
+                session, tenant, "organization.change", before=before, after={"name": name}
+            )
         return await self.get(caller)
 
 

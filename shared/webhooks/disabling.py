@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import User
 from shared.mail.outbox import queue_mail
+from shared.webhooks.acts import note_webhook
 from shared.webhooks.delivery import DeliveryStatus, DisabledReason
 from shared.webhooks.tables import DeliveryRow, EndpointRow
 
@@ -31,6 +32,7 @@ async def disable_with_notice(session: AsyncSession, endpoint_id: UUID, reason: 
     if endpoint is None:
         return
     held = await disable(session, endpoint, reason)
+    await note_webhook(session, endpoint, "webhook.disable", after={"reason": reason, "held": held})
     owner = await _address_of_owner(session, endpoint)
     if owner is not None:
         await queue_mail(

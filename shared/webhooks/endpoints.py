@@ -11,6 +11,7 @@ from shared.database.now import database_now
 from shared.database.tenant_lock import lock_tenant
 from shared.ids import parse_id
 from shared.settings import Settings
+from shared.webhooks.acts import note_webhook, stated
 from shared.webhooks.callback_url import check_callback_url
 from shared.webhooks.circuit import close_circuit, lock_deliveries
 from shared.webhooks.delivery import DisabledReason
@@ -80,6 +81,7 @@ class Endpoints:
             session.add(endpoint)
             await session.flush()
             await session.refresh(endpoint)
+            await note_webhook(session, endpoint, "webhook.create", after=stated(endpoint))
             return endpoint, await self._secret(session, endpoint)
 
     async def get(self, tenant_id: UUID, webhook: str) -> EndpointRow:
@@ -114,7 +116,7 @@ class Endpoints:
             given["events"] = checked_events(given["events"])
         async with self._database.transaction() as session:
             endpoint = await self._locked(session, tenant_id, webhook)
-            was_enabled = endpoint.enabled
+            was_enabled, before = endpoint.enabled, stated(endpoint)
             for name, value in given.items():
                 setattr(endpoint, name, value)
             if was_enabled and not endpoint.enabled:
@@ -123,6 +125,7 @@ class Endpoints:
                 endpoint.disabled_at = endpoint.disabled_reason = None
             if "url" in given or (endpoint.enabled and not was_enabled):
                 await close_circuit(session, tenant_id, str(endpoint.id))
+            await note_webhook(session, endpoint, "webhook.change", before=before, after=stated(endpoint))
             return endpoint
 
     async def delete(self, tenant_id: UUID, webhook: str) -> None:
@@ -134,6 +137,7 @@ class Endpoints:
         async with self._database.transaction() as session:
             endpoint = await self._locked(session, tenant_id, webhook)
             await close_circuit(session, tenant_id, str(endpoint.id))
+            await note_webhook(session, endpoint, "webhook.delete", before=stated(endpoint))
             await session.delete(endpoint)
 
     async def read_secret(self, tenant_id: UUID, webhook: str) -> str:
@@ -154,6 +158,7 @@ class Endpoints:
         async with self._database.transaction() as session:
             endpoint = await self._locked(session, tenant_id, webhook)
             rotate_endpoint(endpoint, self._settings, now=await database_now(session))
+            await note_webhook(session, endpoint, "webhook.rotate")
             return endpoint, await self._secret(session, endpoint)
 
     async def _locked(self, session: AsyncSession, tenant_id: UUID, webhook: str) -> EndpointRow:

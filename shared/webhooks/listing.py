@@ -10,6 +10,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.tables import Tenant
+from shared.audit.actor import Target
+from shared.audit.log import record_audit
 from shared.database.now import database_now
 from shared.settings import Settings
 from shared.webhooks.circuit import lock_deliveries, open_circuits
@@ -65,6 +67,8 @@ async def rotate_secret(session: AsyncSession, tenant_id: UUID, settings: Settin
     tenant = await lock_deliveries(session, tenant_id)
     if tenant is not None:
         rotate_tenant(tenant, settings, now=await database_now(session))
+        target = Target(type="tenant", id=tenant.id, name=tenant.name)
+        await record_audit(session, action="callback_secret.rotate", target=target, tenant_id=tenant.id)
     return await read_secret(session, tenant_id, settings)
 
 

@@ -9,10 +9,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.audit.actor import Target
+from shared.audit.log import record_audit
 from shared.database.engine import Database
 from shared.database.now import database_now
 from shared.ids import parse_id
 from shared.settings import Settings
+from shared.webhooks.acts import note_webhook
 from shared.webhooks.circuit import lock_deliveries
 from shared.webhooks.delivery import DeliveryStatus
 from shared.webhooks.endpoints import find_enabled
@@ -58,6 +61,8 @@ async def redeliver(session: AsyncSession, tenant_id: UUID, delivery: str) -> UU
     await session.execute(
         update(DeliveryRow).where(DeliveryRow.id == row.id).values(**_ANEW, sent_at=func.now())
     )
+    target = Target(type="delivery", id=row.id)
+    await record_audit(session, action="delivery.redeliver", target=target, tenant_id=tenant_id)
     return UUID(str(row.id))
 
 
@@ -84,6 +89,7 @@ async def redeliver_range(
         .values(**_ANEW, sent_at=func.to_timestamp(0))  # as nobody has asked for it yet
         .execution_options(synchronize_session=False)
     )
+    await note_webhook(session, endpoint, "webhook.redeliver", after={"deliveries": len(chosen)})
     return len(chosen), len(found) > len(chosen)
 
 
@@ -100,6 +106,7 @@ async def record_test(session: AsyncSession, tenant_id: UUID, webhook: str) -> U
     delivery = for_endpoint(endpoint, new_delivery(tenant_id, TEST, body, job_id=None, now=now))
     session.add(delivery)
     await session.flush()
+    await note_webhook(session, endpoint, "webhook.test")
     return delivery.id
 
 
