@@ -73,6 +73,7 @@ async def things(client: AsyncClient, account: Account, served: Upload, database
                 tenant_id=account.tenant_id,
                 job_id=job["id"],
                 url="https://example.com",
+                target="example.com:443",
                 event_type="job.succeeded",
                 body="{}",
                 status="delivered",

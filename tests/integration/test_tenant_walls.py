@@ -2,20 +2,30 @@
 
 The routes are those of the OpenAPI document, so that a new one cannot be forgotten: where it takes a
 parameter or a body that is not known here, the walk fails and says so. Add what it needs to
-tests/fixtures/belongings.py and to `bodies` below.
+tests/fixtures/belongings.py and to `bodies` in tests/fixtures/trespasses.py.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from httpx import AsyncClient, Response
 from litestar import Litestar
 
+from shared.access.homes import add_member
+from shared.access.permissions import Role
+from shared.database.engine import Database
 from tests.fixtures.api import Account, Judge
 from tests.fixtures.belongings import Belongings
+from tests.fixtures.teams import Acting
+from tests.fixtures.trespasses import Case, bodies
+
+Serve = Callable[[Account], Awaitable[str]]
+Share = Callable[[Belongings], Awaitable[Account]]
 
 # Not in the document: it itself, and the pages and files by which people read it.
 UNDOCUMENTED = {
@@ -46,16 +56,11 @@ PLAIN_QUERY = {
     "model_type",
     "outputs",
     "key",
+    "event_type",
+    "action",
+    "since",
+    "until",
 }
-NOT_THERE = (404,)
-
-
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent beside the path, and which answers are right."""
-
-    send: dict[str, Any] = {}
-    statuses: tuple[int, ...] = NOT_THERE
-    by_id_alone: bool = False  # a name that is another's is free: with that it would make something new
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,62 +100,9 @@ def operations(app: Litestar) -> list[Operation]:
     ]
 
 
-def bodies(anns: Belongings, bobs_model: str) -> dict[str, list[Case]]:
-    """What routes with a body are sent: wherever it names something, that is Ann's."""
-    rows = {"rows": [[5.1, 3.5, 1.4, 0.2]]}
-    with_upload = {"upload_id": anns.names["upload"][0]}
-    model, content = anns.names["model"][0], {"content": b"bytes"}
-    of_file = {"headers": {"Content-Type": "application/octet-stream"}} | content
-    ours = {"statuses": (201,)}
-    jobs = [
-        Case(send={"json": {"model": model, "input": rows}}),
-        Case(send={"json": {"model": bobs_model, "input": with_upload}}),
-        Case(send={"data": {"model": model}, "files": {"file": ("rows.csv", b"a,b\n1,2\n")}}),
-        Case(send={"json": {"model": model, "input": rows}, "headers": {"Idempotency-Key": anns.key_of_job}}),
-    ]
-    return {
-        "GET /readyz": [Case(statuses=(503,))],  # no worker is there
-        "POST /api/v1/auth/register": [
-            Case(send={"json": {"email": anns.email, "password": "short"}}, statuses=(422,))
-        ],
-        "POST /api/v1/auth/login": [
-            Case(send={"json": {"email": "bob@example.com", "password": "anything"}}, statuses=(401,))
-        ],
-        "POST /api/v1/auth/refresh": [Case(send={"json": {"refresh_token": "x" * 43}}, statuses=(401,))],
-        "POST /api/v1/auth/logout": [Case(send={"json": {"refresh_token": "x" * 43}}, statuses=(204,))],
-        "POST /api/v1/api-keys": [Case(send={"json": {"name": "Bob's"}}, **ours)],
-        "POST /api/v1/models/upload": [
-            Case(
-                send={
-                    "data": {"name": bobs_model},
-                    "files": {"file": ("model.pkl", b"bytes")},
-                    "headers": {"Prefer": "wait=0"},
-                },
-                **ours,
-            )
-        ],
-        "PUT /api/v1/models/{model}/versions": [Case(send=of_file, by_id_alone=True)],
-        "PATCH /api/v1/models/{model}": [Case(send={"json": {"description": "Bob's"}})],
-        "POST /api/v1/jobs": jobs,
-        "PUT /api/v1/jobs/{job}": jobs[:3],
-        "POST /api/v1/schedules": [
-            Case(send={"json": {"name": "b", "cron": "@daily", "job": {"model": model, "input": rows}}})
-        ],
-        "PATCH /api/v1/schedules/{schedule}": [Case(send={"json": {"enabled": False}})],
-        "POST /api/v1/uploads": [Case(send={"json": {}}, **ours)],
-        "PATCH /api/v1/uploads/{upload}": [
-            Case(send={"headers": {"Upload-Offset": "0"} | of_file["headers"]} | content)
-        ],
-        "POST /api/v1/predict/{model}": [
-            Case(send={"json": {"input": rows["rows"]}}),
-            Case(send={"json": {"input": rows["rows"]}, "headers": {"Prefer": "respond-async"}}),
-        ],
-    }
-
-
 def cases_of(operation: Operation, anns: Belongings, *, given: dict[str, list[Case]]) -> list[Case]:
     if "requestBody" in operation.described or operation.name in given:
-        assert operation.name in given, f"say in `bodies` what {operation.name} is sent"
+        assert operation.name in given, f"say in trespasses.py what {operation.name} is sent"
         return given[operation.name]
     if operation.parameters("path"):
         return [Case()]
@@ -173,16 +125,34 @@ async def ask(
 
 
 @pytest.fixture
-async def bobs_model(stranger: Account, client: AsyncClient, judge: Judge) -> str:
-    """A model that serves the other tenant."""
-    answer = await client.post(
-        "/api/v1/models/upload",
-        data={"name": "bobs-own"},
-        files={"file": ("model.pkl", b"bytes")},
-        headers=stranger.headers | {"Prefer": "wait=0"},
-    )
-    await judge(answer.json()["version"]["id"])
-    return "bobs-own"
+def serve(client: AsyncClient, judge: Judge) -> Serve:
+    """Uploads a model that serves Bob's organisation; gives its name."""
+
+    async def make(bob: Account) -> str:
+        answer = await client.post(
+            "/api/v1/models/upload",
+            data={"name": "bobs-own"},
+            files={"file": ("model.pkl", b"bytes")},
+            headers=bob.headers | {"Prefer": "wait=0"},
+        )
+        await judge(answer.json()["version"]["id"])
+        return "bobs-own"
+
+    return make
+
+
+@pytest.fixture
+def share(client: AsyncClient, stranger: Account, acting: Acting, database: Database) -> Share:
+    """Makes an organisation in which somebody is a member of Bob's; gives Bob acting there."""
+
+    async def make(anns: Belongings) -> Account:
+        made = await client.post("/api/v1/organizations", json={"name": "Both"}, headers=stranger.headers)
+        tenant_id, user_id = UUID(made.json()["id"]), UUID(anns.names["user"][0])
+        async with database.transaction() as session:
+            await add_member(session, tenant_id=tenant_id, user_id=user_id, role=Role.MEMBER)
+        return acting(stranger, msgspec.structs.replace(stranger, tenant_id=tenant_id), Role.OWNER)
+
+    return make
 
 
 def test_the_document_has_every_route(app: Litestar):
@@ -195,26 +165,50 @@ def test_the_document_has_every_route(app: Litestar):
     assert routed - documented - {f"HEAD {get[4:]}" for get in UNDOCUMENTED} == UNDOCUMENTED
 
 
-async def test_no_route_leads_to_what_is_another_tenants(
-    app: Litestar, client: AsyncClient, stranger: Account, belongings: Belongings, bobs_model: str
-):
-    given, walked, tried = bodies(belongings, bobs_model), set(), 0
-    before = await belongings.snapshot()
-
+async def walk(
+    app: Litestar, client: AsyncClient, anns: Belongings, *, bobs_model: str, bob: Account
+) -> Counter[str]:
+    """Try every operation there is on what is Ann's; how many requests that were, by operation."""
+    given, tried = bodies(anns, bobs_model), Counter[str]()
     for operation in operations(app):
-        for case in cases_of(operation, belongings, given=given):
-            for path in operation.paths(belongings, by_id_alone=case.by_id_alone):
-                answer = await ask(client, operation, path, case=case, **stranger.headers)
-                walked.add(operation.name)
-                tried += 1
+        for case in cases_of(operation, anns, given=given):
+            for path in operation.paths(anns, by_id_alone=case.by_id_alone):
+                answer = await ask(client, operation, path, case=case, **bob.headers)
+                tried[operation.name] += 1
                 assert answer.status_code in case.statuses, f"{operation.name} {case}: {answer.text}"
-                shown = belongings.shown_in(answer, unless=f"{path} {case.send}")
+                shown = anns.shown_in(answer, unless=f"{path} {case.send}")
                 assert not shown, f"{operation.name} shows {shown}: {answer.text}"
+    assert given.keys() <= tried.keys(), "`bodies` names a route that is no more"
+    assert len(tried) == len(operations(app))
+    return tried
+
+
+async def test_no_route_leads_to_what_is_another_tenants(
+    app: Litestar, client: AsyncClient, stranger: Account, serve: Serve, belongings: Belongings
+):
+    bobs_model, before = await serve(stranger), await belongings.snapshot()
+
+    tried = await walk(app, client, belongings, bobs_model=bobs_model, bob=stranger)
 
     assert await belongings.snapshot() == before
-    assert len(walked) == len(operations(app))
-    assert given.keys() <= walked, "`bodies` names a route that is no more"
-    print(f"{len(walked)} operations, {tried} requests as another tenant")  # noqa: T201  for who runs it with -s
+    print(f"{len(tried)} operations, {tried.total()} requests as another tenant")  # noqa: T201  for who runs it with -s
+
+
+async def test_to_be_in_an_organisation_with_somebody_does_not_lead_to_their_others(
+    app: Litestar, client: AsyncClient, share: Share, serve: Serve, belongings: Belongings
+):
+    bob = await share(belongings)
+    bobs_model, before = await serve(bob), await belongings.snapshot()
+    theirs = set(belongings.names["user"][:1]) | {belongings.email}  # whom Bob is with, and sees there
+    anns = msgspec.structs.replace(
+        belongings,
+        names=belongings.names | {"user": belongings.names["user"][1:]},
+        marks=belongings.marks - theirs,
+    )
+
+    await walk(app, client, anns, bobs_model=bobs_model, bob=bob)
+
+    assert await belongings.snapshot() == before
 
 
 async def test_what_the_walk_asks_for_is_there_for_its_owner(
