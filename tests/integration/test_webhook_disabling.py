@@ -71,12 +71,18 @@ async def test_a_410_disables_at_once_and_the_owner_is_told(
     shown = await owner.asks("GET", f"/webhooks/{webhook['id']}")
     (gone,) = await owner.log(webhook)
     mail = await only_mail(database, account.email)
+    act, _ = (await owner.asks("GET", "/audit-log", target=webhook["id"]))["items"]
 
     assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
     assert (gone["status"], gone["next_attempt_at"]) == ("failed", None)
     assert webhook["id"] in mail.text
     assert "127.0.0.1" in mail.subject
     assert "hunter2" not in mail.text + mail.subject
+    assert (act["action"], act["actor"]["type"], act["after"]) == (
+        "webhook.disable",
+        "system",
+        {"reason": "gone", "held": 0},
+    )
 
 
 async def test_the_end_of_the_schedule_disables_and_what_waited_is_held_until_it_is_asked_for(
@@ -141,9 +147,11 @@ async def test_an_event_goes_to_the_address_that_the_webhook_has_now(
 
     await owner.asks("PATCH", f"/webhooks/{webhook['id']}", {"url": receiver.url})
     await postman.goes_round()
+    act, _ = (await owner.asks("GET", "/audit-log", target=webhook["id"]))["items"]
 
     assert [each["url"] for each in await owner.log(webhook)] == [receiver.url]
     assert len(receiver.received) == 1
+    assert act["before"] == act["after"] == {"url": "(not kept)", "host": "127.0.0.1"}
 
 
 async def test_deliveries_go_with_their_webhook_even_while_one_is_made(
