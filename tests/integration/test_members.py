@@ -238,6 +238,8 @@ async def test_the_key_of_somebody_who_was_removed_is_dead_and_gone(client, acco
     assert removed.status_code == 204
     assert code_of(await client.get(f"{API}/auth/me", headers=headers)) == (401, "invalid_api_key")
     assert (await client.get(KEYS, headers=account.headers)).json()["items"] == []
+    acts = await client.get(f"{API}/audit-log?action=member.remove", headers=account.headers)
+    assert [act["after"] for act in acts.json()["items"]] == [{"revoked_api_keys": [made["id"]]}]
 
 
 async def test_a_role_that_was_lowered_reaches_keys_in_other_processes(
