@@ -15,7 +15,6 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from obstore.exceptions import BaseError
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,7 +26,7 @@ from shared.quotas.errors import QuotaExceeded
 from shared.quotas.limits import require_room
 from shared.quotas.quota import Quota
 from shared.settings import MIB, Settings
-from shared.storage.errors import ObjectMissing
+from shared.storage.errors import ObjectMissing, StorageAway
 from shared.storage.object_files import PIECE_BYTES as STORE_BYTES
 from shared.storage.object_files import Written
 from shared.storage.store import Storage
@@ -214,7 +213,7 @@ class Reception:
         """Whoever took the upload over removes pieces that are read here: then that is what went wrong."""
         try:
             yield
-        except (ObjectMissing, BaseError, OSError):
+        except (ObjectMissing, StorageAway, OSError):
             async with self._database.transaction() as session:
                 await self._update(session, claim)
             raise
