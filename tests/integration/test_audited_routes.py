@@ -77,7 +77,7 @@ class Owner:
         """A token as it is mailed to them."""
         token_hash = hashlib.sha256(b"token").hexdigest()
         async with self._database.transaction() as session:
-            user_id = (await session.scalars(select(User.id))).one()
+            user_id = (await session.scalars(select(User.id).where(User.email == ACCOUNT["email"]))).one()
             soon = func.now() + timedelta(hours=1)
             session.add(PasswordReset(user_id=user_id, token_hash=token_hash, expires_at=soon))
         return "token"
@@ -239,7 +239,7 @@ async def members(owner: Owner, mate: Account, acting: Acting) -> str:
     invitation = (await owner.does("POST /organization/invitations", json=asked)).json()["id"]
     await owner.does(f"DELETE {path}/{{invitation}}", f"{path}/{invitation}")
     await owner.does("POST /organization/transfer", json={"user_id": str(mate.user_id)})
-    here = acting(mate, msgspec.structs.replace(mate, tenant_id=owner.tenant_id), Role.OWNER).headers
+    here = (await acting(mate, msgspec.structs.replace(mate, tenant_id=owner.tenant_id))).headers
     me = (await owner.sees("/auth/me"))["id"]
     await owner.does("POST /organization/transfer", json={"user_id": me}, headers=here)
     path = f"/organization/members/{mate.user_id}"
