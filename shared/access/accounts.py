@@ -83,6 +83,7 @@ class Accounts:
         Raises:
             InvalidInput: the address or the password will not do.
             EmailTaken: somebody has the address.
+            PasswordsBusy: too many passwords wait to be hashed.
             InvitationNotFound, InvitationForAnother: nobody joins with this token, or somebody else.
         """
         address = normal_email(email)
@@ -106,7 +107,9 @@ class Accounts:
         Raises:
             WrongCredentials: the same, and after the same time, whether or not there is such an account.
             LoginDelayed: after too many wrong passwords; likewise.
+            PasswordsBusy: too many passwords wait to be checked.
         """
+        self._passwords.check_room()
         await self._delays.begin(email, client.address)
         async with self._database.transaction() as session:
             user = await session.scalar(select(User).where(User.email == _lookup_email(email)))
