@@ -10,6 +10,7 @@ from api.auth import Authentication, caller_of, client_of
 from api.client_address import trusted_networks
 from api.gate import Gate
 from api.lifespan import lifespan
+from api.login_door import LoginDoor
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
 from api.permissions import undeclared
@@ -122,7 +123,7 @@ def create_app(settings: Settings) -> Litestar:
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
     predict = PredictRoute(RequestContext(app.asgi_handler), settings)
     app.state.predict_route = predict
-    app.state.gate = Gate(predict, settings)
+    app.state.gate = Gate(LoginDoor(predict, app.state), settings)
     app.asgi_handler = app.state.gate
     return app
 
