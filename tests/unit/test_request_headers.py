@@ -64,6 +64,15 @@ def test_a_download_keeps_its_name_whatever_the_client_reads():
     assert headers["Repr-Digest"] == RFC_HEADER
 
 
+def test_no_name_ends_the_line_or_the_quotes_that_it_is_in():
+    headers = attachment_headers('a\r\nX-Evil: 1\0\x7f"; filename="b', size_bytes=3, digest=None)
+
+    assert headers["Content-Disposition"] == (
+        'attachment; filename="a__X-Evil: 1___; filename=_b";'
+        " filename*=UTF-8''a%0D%0AX-Evil%3A%201%00%7F%22%3B%20filename%3D%22b"
+    )
+
+
 @pytest.mark.parametrize(
     ("headers", "later"),
     [
