@@ -21,8 +21,13 @@ def decode_json(body: bytes) -> Any:
 
     Raises:
         MalformedJson: it is empty, not JSON, not UTF-8, or nested too deeply.
+        InvalidInput: it holds a whole number of more digits than anything can take.
     """
-    return _decode(_decode_any, body)
+    try:
+        return _decode(_decode_any, body)
+    except msgspec.ValidationError as error:
+        message = str(error).partition(" - at `$")[0]  # the place is no pointer here
+        raise InvalidInput(f"the body does not fit: {message}") from error
 
 
 def decode_json_as(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
