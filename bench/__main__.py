@@ -12,6 +12,7 @@ MEASUREMENTS = {
     "inprocess": "a forest behind the queue beside the same forest inside an API process",
     "overload": "three times the load that it can carry",
     "fairness": "one tenant beside another's flood",
+    "abuse": "floods of log-ins and of nonsense, and clients that dribble",
     "disconnects": "a thousand clients that leave before their answers",
     "chaos": "processes killed under load",
     "cache": "repeated traffic with the cache and without",

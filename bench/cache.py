@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import uvloop
 
-from bench.open_load import OpenLoad
+from bench.open_load import to_target
 from bench.realtime import print_comparison, ratio
 from bench.running_platform import Platform, running_platform
 from bench.sample_models import MODELS, SampleModel, distinct_rows, train, write_bodies
@@ -69,7 +69,7 @@ def _drawn(model: SampleModel) -> Iterator[list[float]]:
 
 def _hit_ratio(platform: Platform, target: Target) -> HitRatio:
     time.sleep(FLUSH_S)
-    before, sample = _counters(platform), OpenLoad(target)
+    before, sample = _counters(platform), to_target(target)
     outcomes = uvloop.run(sample.run(rate=SAMPLE_RATE, seconds=SAMPLE_S))
     time.sleep(FLUSH_S)
     hits, misses = (now - then for now, then in zip(_counters(platform), before, strict=True))

@@ -20,7 +20,7 @@ import httpx
 import msgspec
 import uvloop
 
-from bench.open_load import LOST, OpenLoad, Outcome, percentile_ms, statuses
+from bench.open_load import LOST, Outcome, percentile_ms, statuses, to_target
 from bench.processes import cpu_s, until
 from bench.running_platform import Platform, running_platform
 from bench.sample_models import MODELS, distinct_rows, train, write_bodies
@@ -107,7 +107,7 @@ def _is_ready(platform: Platform, target: Target) -> bool:
 
 
 async def _killed(platform: Platform, target: Target, victim: str, arguments: Namespace) -> Kill:
-    load = OpenLoad(target)
+    load = to_target(target)
     loading = asyncio.create_task(load.run(rate=arguments.rate, seconds=CALM_S + arguments.seconds))
     await asyncio.sleep(CALM_S - LOOK_S)
     pid = await asyncio.to_thread(_busiest, platform, VICTIMS[victim])

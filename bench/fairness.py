@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.open_load import OpenLoad, Outcome, percentile_ms
+from bench.open_load import Outcome, percentile_ms, to_target
 from bench.running_platform import running_platform
 from bench.sample_models import SampleModel, distinct_rows, train, train_slow, write_bodies
 from bench.tables import Wanted, print_table, print_wanted
@@ -76,7 +76,7 @@ def _under(name: str, flooded: Target, ours: Target, arguments: Namespace) -> St
 
 def _asked(target: Target, arguments: Namespace, *, skip_s: float = 0) -> list[Outcome]:
     """B's requests, without those of the first seconds."""
-    load = OpenLoad(target)
+    load = to_target(target)
     outcomes = uvloop.run(load.run(rate=arguments.rate, seconds=skip_s + arguments.seconds))
     first = min(one.due_at for one in outcomes) + skip_s
     return [one for one in outcomes if one.due_at >= first]

@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -43,18 +43,17 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class OpenLoad:
-    """Sends requests to one target, each over a connection that is free, or over a new one.
+    """Sends requests to one server, in their order, each over a connection that is free, or over a new one.
 
     Attributes:
         outcomes: of all requests that have ended.
         lags_s: how long after they were due they were sent: the client's own part in their latencies.
     """
 
-    def __init__(self, target: Target, *, connections: int = 4000) -> None:
-        at = urlsplit(target.url)
+    def __init__(self, url: str, requests: Iterator[bytes], *, connections: int = 4000) -> None:
+        at = urlsplit(url)
         self._host, self._port = at.hostname, at.port
-        bodies = target.bodies.read_text().splitlines()
-        self._requests = itertools.cycle([post_request(target.url, body, target.headers) for body in bodies])
+        self._requests = requests
         self._room = connections
         self._idle: deque[tuple[float, Connection]] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -160,6 +159,13 @@ class OpenLoad:
             self._settled.clear()
         else:
             self._settled.set()
+
+
+def to_target(target: Target) -> OpenLoad:
+    """A load of a target's bodies, again and again."""
+    bodies = target.bodies.read_text().splitlines()
+    requests = [post_request(target.url, body, target.headers) for body in bodies]
+    return OpenLoad(target.url, itertools.cycle(requests))
 
 
 def statuses(outcomes: Iterable[Outcome]) -> Counter[int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.open_load import LOST, UNSENT, OpenLoad, Outcome, percentile, percentile_ms, statuses
+from bench.open_load import LOST, UNSENT, Outcome, percentile, percentile_ms, statuses, to_target
 from bench.running_platform import running_platform
 from bench.sample_models import distinct_rows, train_slow, write_bodies
 from bench.tables import Wanted, print_table, print_wanted
@@ -80,7 +80,7 @@ def _peak(target: Target, seconds: int) -> float:
 
 
 async def _flooded(target: Target, *, rate: float, seconds: float) -> Overload:
-    load, refused = OpenLoad(target), 0
+    load, refused = to_target(target), 0
     retries: list[Outcome] = []
 
     def follow_up(outcome: Outcome) -> None:
