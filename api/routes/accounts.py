@@ -26,9 +26,9 @@ LOGIN = {**PUBLIC, **LIMITED_AS_LOGIN}
 
 Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["John Doe"])]
 Email = Annotated[str, Meta(max_length=320, examples=["user@example.com"])]
-Password = Annotated[
-    str,
-    Meta(max_length=1000, description="At least 8 characters, at most 72 bytes.", examples=["SecureP@ss123"]),
+Password = Annotated[str, Meta(max_length=1000, examples=["SecureP@ss123"])]
+NewPassword = Annotated[
+    Password, Meta(extra_json_schema={"minLength": 8}, description="At least 8 characters.")
 ]
 Token = Annotated[str, Meta(max_length=500)]
 
@@ -37,7 +37,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A new account."""
 
     email: Email
-    password: Password
+    password: NewPassword
     full_name: Name = ""
     invitation: Annotated[
         Token | None, Meta(description="Token of an invitation to join.", examples=[None])

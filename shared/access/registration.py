@@ -3,7 +3,6 @@
 import re
 import unicodedata
 
-from shared.access.passwords import MAX_BYTES
 from shared.errors import FieldError, InvalidInput
 
 PASSWORD_MIN = 8  # characters
@@ -43,15 +42,10 @@ def check_password(password: str, *, pointer: str = "/password") -> None:
         pointer: where it stands in the request.
 
     Raises:
-        InvalidInput: it is too short, or longer than bcrypt can take into account.
+        InvalidInput: it is too short.
     """
     if len(password) < PASSWORD_MIN:
         raise _unfit(f"the password needs at least {PASSWORD_MIN} characters", pointer)
-    size_bytes = len(password.encode())
-    if size_bytes > MAX_BYTES:
-        raise _unfit(
-            f"the password has {size_bytes} bytes in UTF-8; at most {MAX_BYTES} can be used", pointer
-        )
 
 
 def _is_local(local: str) -> bool:

@@ -52,19 +52,12 @@ def test_what_is_no_address_is_refused(typed):
     assert refusal.value.errors[0].pointer == "/email"
 
 
-@pytest.mark.parametrize("password", ["SecureP@ss123", "12345678", "x" * 72, "ü" * 36, "null\x00byte"])
-def test_passwords_that_bcrypt_takes_whole_are_accepted(password):
+@pytest.mark.parametrize("password", ["SecureP@ss123", "12345678", "x" * 1000, "null\x00byte"])
+def test_passwords_of_eight_characters_and_more_are_accepted(password):
     check_password(password)
 
 
-@pytest.mark.parametrize(
-    ("password", "says"),
-    [
-        ("1234567", "at least 8 characters"),
-        ("x" * 73, "73 bytes"),
-        ("ü" * 37, "74 bytes"),
-    ],
-)
-def test_other_passwords_are_refused_with_the_limit(password, says):
-    with pytest.raises(InvalidInput, match=says):
+@pytest.mark.parametrize("password", ["", "1234567"])
+def test_shorter_passwords_are_refused_with_the_limit(password):
+    with pytest.raises(InvalidInput, match="at least 8 characters"):
         check_password(password)
