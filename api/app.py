@@ -6,6 +6,7 @@ from litestar import Litestar, Request, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 
+from api.allowed_methods import tell_all_methods
 from api.auth import Authentication, caller_of, client_of
 from api.client_address import trusted_networks
 from api.gate import Gate
@@ -38,6 +39,7 @@ from api.routes.sessions import sessions_routes
 from api.routes.uploads import uploads_routes
 from api.routes.usage import usage_routes
 from api.routes.webhooks import webhooks_routes
+from api.struct_schemas import StructSchemas
 from shared.access.tokens import AccessTokens
 from shared.jobs.input_buckets import check_places
 from shared.settings import MIB, Settings
@@ -114,10 +116,12 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers={Exception: answer_problem},
         lifespan=[lifespan(settings, tokens)],
         openapi_config=openapi_config(),
+        plugins=[StructSchemas()],
         request_class=JsonRequest,
         request_max_body_size=JSON_MAX_BYTES,
         logging_config=None,
     )
+    tell_all_methods(app)
     if gaps := undeclared(app):
         raise ValueError(f"routes that say neither that they are public nor what they take: {gaps}")
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.

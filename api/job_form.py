@@ -10,18 +10,19 @@ import msgspec
 from litestar import Request
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
-from api.job_request_described import json_submission
+from api.job_request_described import HOOK, SPAN, URL, json_submission
 from api.multipart_stream import FilePart, Form, StoredFile, stored_form
-from api.request_bodies_described import binary, form_body, text
+from api.request_bodies_described import binary, form_body, one_of, text
 from api.submission_name import KEY_MAX_LENGTH
 from api.urlencoded_form import is_urlencoded, urlencoded_fields
 from shared.errors import FieldError, InvalidInput
 from shared.ids import new_id
 from shared.jobs.files import is_beside_rows
 from shared.jobs.inputs import Input
-from shared.jobs.job import input_key
+from shared.jobs.job import FileFormat, OnError, Priority, input_key
 from shared.jobs.options import JobForm
 from shared.jobs.source import InputFile
+from shared.jobs.text_encoding import TextEncoding
 from shared.settings import Settings
 from shared.storage.store import Storage
 
@@ -106,21 +107,17 @@ _PARTS: Final = {
     "url": text(
         "Where they lie instead, `https://…` or `s3://bucket/key`: they are fetched from there.",
         example="https://example.com/flowers.parquet",
+        pattern=URL,
     ),
     "upload_id": text("Or the id of a complete upload.", example="0198c1de-4a64-7c3a-9d3c-1f0e5a7c2b11"),
     "model": text("Id or name of the model.", example="iris_classifier"),
-    "version": text("Number of the version; the one that serves if left out.", example="3"),
-    "format": text(
-        "What the file is, `parquet`, `arrow`, `csv` or `jsonl`; its first bytes say so if left out.",
-        example="jsonl",
+    "version": text(
+        "Number of the version; the one that serves if left out.", example="3", pattern="^[1-9][0-9]{0,8}$"
     ),
-    "encoding": text(
-        "Of text: `utf-8`, `utf-16`, `latin-1` or `cp1252`; that of its mark, or UTF-8, if left out.",
-        example="cp1252",
-    ),
-    "output_format": text(
-        "`parquet`, `csv` or `jsonl`; that of the file if left out, of Arrow `parquet`.",
-        example="parquet",
+    "format": one_of(FileFormat, "What the file is; its first bytes say so if left out."),
+    "encoding": one_of(TextEncoding, "Of text; that of its mark, or UTF-8, if left out."),
+    "output_format": one_of(
+        FileFormat, "That of the file if left out, of Arrow `parquet`.", but=[FileFormat.ARROW]
     ),
     "include": text(
         "Input columns to carry into the output: `all` (the default), `none`, names with commas"
@@ -132,18 +129,18 @@ _PARTS: Final = {
         " them, or a JSON list of names. None if left out.",
         example="probabilities",
     ),
-    "on_error": text(
+    "on_error": one_of(
+        OnError,
         "`fail` (the default): the first row that cannot be predicted ends the job. `skip`: such rows"
         " are left out of the output, and told by `/errors`.",
-        example="skip",
     ),
-    "priority": text(
-        "`high`, `normal` (the default) or `low`: whose chunks have their turn first.", example="low"
-    ),
-    "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
+    "priority": one_of(Priority, "Whose chunks have their turn first; `normal` if left out."),
+    "callback_url": text("Told when the job has ended.", example="https://example.com/hooks", pattern=HOOK),
     "events": text("What `callback_url` is told of beside the end: `job.progress`.", example="job.progress"),
     "expires_after": text(
-        "How long the job may take, from `1s` to `30d`; then it ends as `expired`.", example="2h"
+        "How long the job may take, from `1s` to `30d`; then it ends as `expired`.",
+        example="2h",
+        pattern=SPAN,
     ),
     "metadata": text("A JSON object of your own, given back with the job.", example='{"run": 7}'),
 }
@@ -154,7 +151,7 @@ class SubmissionForm(Operation):
     """A submission as a multipart form, or as JSON, for the OpenAPI document."""
 
     def __post_init__(self) -> None:
-        self.request_body = form_body(_PARTS, required=["model"])
+        self.request_body = form_body(_PARTS, required=["model"], alternatives=("file", *_IN_PLACE_OF_FILE))
         self.request_body.content["application/json"] = json_submission()
 
 

@@ -2,7 +2,13 @@
 
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Schema
 
-from api.request_bodies_described import text
+from api.request_bodies_described import one_of, text
+from shared.jobs.job import FileFormat, OnError, Priority
+from shared.jobs.text_encoding import TextEncoding
+
+URL = r"^([Hh][Tt][Tt][Pp][Ss]?|[Ss]3)://"
+HOOK = r"^[Hh][Tt][Tt][Pp][Ss]?://"
+SPAN = r"^[0-9]{1,9}(\.[0-9]{1,6})?[smhd]?$"
 
 _EXAMPLE = {
     "model": "iris_classifier",
@@ -27,17 +33,21 @@ def submission_schema() -> Schema:
             minimum=1,
             description="Number of the version; the one that serves if left out.",
         ),
-        "format": text(
-            "What the input is, where that is a file; its bytes say so if left out.", example="csv"
+        "format": one_of(
+            FileFormat, "What the input is, where that is a file; its bytes say so if left out."
         ),
-        "encoding": text("Of its text: `utf-8`, `utf-16`, `latin-1` or `cp1252`.", example="cp1252"),
+        "encoding": one_of(TextEncoding, "Of its text, where that is a file."),
         "output": _output(),
-        "on_error": text("`fail` (the default) or `skip`.", example="skip"),
-        "priority": text("`high`, `normal` (the default) or `low`.", example="high"),
-        "callback_url": text("Told when the job has ended.", example="https://example.com/hooks"),
+        "on_error": one_of(OnError, "`fail` if left out."),
+        "priority": one_of(Priority, "`normal` if left out."),
+        "callback_url": text(
+            "Told when the job has ended.", example="https://example.com/hooks", pattern=HOOK
+        ),
         "events": _texts("What `callback_url` is told of beside the end: `job.progress`."),
-        "metadata": _object({}, "Your own, given back with the job."),
-        "expires_after": text("How long the job may take, from `1s` to `30d`.", example="2h"),
+        "metadata": Schema(
+            type=OpenAPIType.OBJECT, description="Your own, given back with the job: 4096 bytes at most."
+        ),
+        "expires_after": text("How long the job may take, from `1s` to `30d`.", example="2h", pattern=SPAN),
     }
     schema = _object(properties, "As the form, with structure where the form has text.")
     schema.required, schema.examples = ["model", "input"], [_EXAMPLE]
@@ -55,21 +65,24 @@ def _input() -> Schema:
         "url": text(
             "Where a file lies, `https://…` or `s3://bucket/key`: it is fetched from there.",
             example="https://example.com/flowers.parquet",
+            pattern=URL,
         ),
         "upload_id": text("Id of a complete upload.", example="0198c1de-4a64-7c3a-9d3c-1f0e5a7c2b11"),
     }
-    return _object(properties, "What is to be predicted: exactly one of these.")
+    schema = _object(properties, "What is to be predicted: exactly one of these.")
+    schema.min_properties = schema.max_properties = 1
+    return schema
 
 
 def _output() -> Schema:
     properties = {
-        "format": text("`parquet`, `csv` or `jsonl`; that of the input if left out.", example="parquet"),
+        "format": one_of(FileFormat, "That of the input if left out.", but=[FileFormat.ARROW]),
         "include": Schema(
-            one_of=[text("`all` (the default) or `none`.", example="none"), _texts("Names of columns.")],
+            one_of=[_words("all", "none"), _texts("Names of columns, each once.")],
             description="Input columns to carry into the output.",
         ),
         "outputs": Schema(
-            one_of=[text("`all`.", example="all"), _texts("Names, as in the version's `signature.outputs`.")],
+            one_of=[_words("all"), _texts("Names, as in the version's `signature.outputs`.")],
             description="Outputs of the model to write beside its prediction; none if left out.",
         ),
     }
@@ -77,8 +90,18 @@ def _output() -> Schema:
 
 
 def _texts(description: str) -> Schema:
-    return Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.STRING), description=description)
+    name = Schema(type=OpenAPIType.STRING, min_length=1)
+    return Schema(type=OpenAPIType.ARRAY, items=name, description=description)
+
+
+def _words(*words: str) -> Schema:
+    return Schema(type=OpenAPIType.STRING, enum=words)
 
 
 def _object(properties: dict[str, Schema], description: str) -> Schema:
-    return Schema(type=OpenAPIType.OBJECT, properties={**properties} or None, description=description)
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        properties={**properties},
+        description=description,
+        additional_properties=False,
+    )

@@ -25,6 +25,7 @@ PROBLEM_TEXTS: Final = {
     410: "It was there and is gone.",
     413: "Too large; the detail names the limit.",
     415: "A content type or format that is not read here.",
+    416: "The range begins behind the end; `Content-Range` says where that is.",
     422: "Readable, and does not fit; `errors` says where.",
     429: "More requests than the caller may make; come back after `Retry-After` seconds.",
     503: "Saturated, loading or draining; come back after `Retry-After` seconds.",

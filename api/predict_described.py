@@ -1,8 +1,5 @@
 """How the OpenAPI document describes predict, which is plain ASGI: Litestar cannot see what it takes."""
 
-from typing import cast
-
-import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import (
     OpenAPI,
@@ -19,9 +16,11 @@ from litestar.openapi.spec import (
 )
 
 from api.openapi import PROBLEM_TEXTS
+from api.openapi_mended import mend
 from api.predict_answer import PredictResponse
 from api.problems import PROBLEM_JSON, Problem
 from api.request_bodies_described import binary
+from api.struct_schemas import REFERENCE, StructSchemas, add_schemas
 from shared.jobs.view import JobView
 from shared.predictions.json_reader import PredictRequest
 from shared.predictions.v2 import HEADER, V2Response
@@ -29,7 +28,6 @@ from shared.predictions.v2_request import InferenceRequest
 
 PATH = "/api/v1/predict/{model}"
 _OPERATION = "Predict"
-_SCHEMAS = "#/components/schemas/{name}"
 _EXAMPLE = {"input": {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}}
 _DESCRIPTION = (
     "Predict one row or some, while the client waits. Rows come as JSON, as an Arrow IPC stream, or as "
@@ -67,7 +65,9 @@ class DescribedApp(Litestar):
         """The document."""
         document = super().openapi_schema
         if not _is_described(document):
+            self.plugins.get(StructSchemas).add_missing(document)
             _describe(document)
+            mend(document)
         return document
 
 
@@ -77,9 +77,7 @@ def _is_described(document: OpenAPI) -> bool:
 
 
 def _describe(document: OpenAPI) -> None:
-    components = document.components
-    for name, schema in _schemas().items():
-        components.schemas.setdefault(name, schema)
+    add_schemas(document, _KINDS)
     document.paths = {**(document.paths or {}), PATH: PathItem(post=_operation())}
 
 
@@ -159,15 +157,9 @@ def _parameters() -> list[Parameter | Reference]:
 
 
 def _reference(kind: type) -> Reference:
-    return Reference(ref=_SCHEMAS.format(name=kind.__name__))
+    return Reference(ref=REFERENCE.format(name=kind.__name__))
 
 
 def _problem(status: int) -> OpenAPIResponse:
-    content = {PROBLEM_JSON: OpenAPIMediaType(schema=Reference(ref=_SCHEMAS.format(name=Problem.__name__)))}
+    content = {PROBLEM_JSON: OpenAPIMediaType(schema=Reference(ref=REFERENCE.format(name=Problem.__name__)))}
     return OpenAPIResponse(description=PROBLEM_TEXTS[status], content=content)
-
-
-def _schemas() -> dict[str, Schema]:
-    """JSON Schemas as msgspec writes them; Litestar passes plain objects on as they are."""
-    _, schemas = msgspec.json.schema_components(_KINDS, ref_template=_SCHEMAS)
-    return cast("dict[str, Schema]", schemas)

@@ -9,12 +9,15 @@ from shared.settings import Settings
 from shared.uploads.tables import UploadRow
 
 MOST_BYTES = 2**63 - 1  # what a column of sizes holds
+_MOST_DIGITS = 18  # of a number in a header: any such number fits
 _BOOLEANS = {None: False, "?0": False, "?1": True}  # as structured fields spell them (RFC 9651)
 
 UploadOffset: TypeAlias = Annotated[
     str | None,
     HeaderParameter(
-        name="Upload-Offset", description="Needed: how many bytes of the file come before the body."
+        name="Upload-Offset",
+        description="Needed: how many bytes of the file come before the body.",
+        schema_extra={"pattern": r"^[0-9]{1,18}$"},
     ),
 ]
 UploadComplete: TypeAlias = Annotated[
@@ -22,16 +25,23 @@ UploadComplete: TypeAlias = Annotated[
     HeaderParameter(
         name="Upload-Complete",
         description="`?1`: the file ends with this body. Needed where its size was not told at the begin.",
+        schema_extra={"pattern": r"^\?[01]$"},
     ),
 ]
 UploadLength: TypeAlias = Annotated[
-    str | None, HeaderParameter(name="Upload-Length", description="In place of `size_bytes`.")
+    str | None,
+    HeaderParameter(
+        name="Upload-Length",
+        description="In place of `size_bytes`.",
+        schema_extra={"pattern": r"^0*[1-9][0-9]*$", "maxLength": _MOST_DIGITS},
+    ),
 ]
 WholeDigest: TypeAlias = Annotated[
     str | None,
     HeaderParameter(
         name="Repr-Digest",
         description="`sha-256=:<base64>:` of the whole file, compared once all of it is there.",
+        schema_extra={"pattern": r"^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$"},
     ),
 ]
 
@@ -87,8 +97,6 @@ def upload_headers(row: UploadRow, settings: Settings) -> dict[str, str]:
 
 
 def _bytes(text: str, *, name: str) -> int:
-    # So many digits hold the largest number; Python itself refuses to read thousands of them.
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MOST_BYTES)) else -1
-    if not 0 <= number <= MOST_BYTES:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise MalformedRequest(f"the header {name} must be a number of bytes, such as 0 or 16777216")
-    return number
+    return int(text)

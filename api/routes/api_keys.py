@@ -1,7 +1,7 @@
 """API keys: for programs that call the API without logging in."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -50,6 +50,8 @@ class NewKeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 class KeyChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What shall be different. What is left out stays; null takes the bound away."""
+
+    JSON_SCHEMA: ClassVar = {"minProperties": 1}
 
     name: KeyName | UnsetType = UNSET
     scopes: Scopes | UnsetType | None = UNSET

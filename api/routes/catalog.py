@@ -1,6 +1,6 @@
 """Models and their versions."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from api.attachment import attachment_headers
 from api.model_upload import Description, ModelType, uploaded_body, uploaded_form
 from api.openapi import answers
-from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
+from api.paging import DEFAULT_LIMIT, NumberCursor, Page, PageCursor, PageLimit, from_cursor, to_page
 from api.permissions import needs
 from api.prefer import preferred_wait_s
 from api.promotions import Promotions
@@ -22,7 +22,7 @@ from api.request_bodies_described import RawBody, UploadForm
 from api.room import refuse_without_room
 from api.routes.catalog_answers import (
     ModelAnswer,
-    UploadAnswer,
+    UploadedAnswer,
     VersionAnswer,
     model_answer,
     upload_answer,
@@ -60,6 +60,8 @@ PreferWarm = Annotated[
 class ModelChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an owner can change of a model. What is not given stays."""
 
+    JSON_SCHEMA: ClassVar = {"minProperties": 1}
+
     description: Description | UnsetType = UNSET
     settings: SettingsChanges | UnsetType = UNSET
 
@@ -84,7 +86,7 @@ async def upload_model(
     storage: NamedDependency[Storage],
     settings: NamedDependency[Settings],
     prefer: Prefer = None,
-) -> Response[UploadAnswer]:
+) -> Response[UploadedAnswer]:
     """Upload a trained model as a multipart form. The same name again makes the model's next version.
 
     Waits for the verdict on the file. A rejected file is a version too: the answer is 201 all the same, its
@@ -116,7 +118,7 @@ async def put_version(
     settings: NamedDependency[Settings],
     model_type: Annotated[ModelType | None, QueryParameter()] = None,
     prefer: Prefer = None,
-) -> Response[UploadAnswer]:
+) -> Response[UploadedAnswer]:
     """Upload the next version as the raw body, which is lighter than a form for big files.
 
     A name that is not there yet makes the model. With `Repr-Digest: sha-256=:…:` (RFC 9530) the bytes are
@@ -197,7 +199,7 @@ async def list_versions(
     caller: NamedDependency[Caller],
     catalog: NamedDependency[Catalog],
     limit: PageLimit = DEFAULT_LIMIT,
-    cursor: PageCursor = None,
+    cursor: NumberCursor = None,
 ) -> Page[VersionAnswer]:
     """A model's versions, the newest first."""
     before = from_cursor(cursor, int)
@@ -275,7 +277,7 @@ async def delete_version(
     await catalog.delete_version(caller.tenant_id, model, number, count_jobs=jobs_needing_version)
 
 
-def _created(uploaded: UploadedVersion, settings: Settings) -> Response[UploadAnswer]:
+def _created(uploaded: UploadedVersion, settings: Settings) -> Response[UploadedAnswer]:
     answer = upload_answer(uploaded, settings.public_url)
     location = f"/api/v1/models/{answer.id}/versions/{answer.version.number}"
     return Response(answer, status_code=201, headers={"Location": location})

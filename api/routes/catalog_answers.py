@@ -67,7 +67,7 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class UploadAnswer(ModelAnswer, frozen=True, kw_only=True):
+class UploadedAnswer(ModelAnswer, frozen=True, kw_only=True):
     """The model as it stands now, and its new version."""
 
     version: VersionAnswer
@@ -78,10 +78,10 @@ def model_answer(shown: ShownModel, public_url: str) -> ModelAnswer:
     return ModelAnswer(**_model_fields(shown, public_url))
 
 
-def upload_answer(uploaded: UploadedVersion, public_url: str) -> UploadAnswer:
+def upload_answer(uploaded: UploadedVersion, public_url: str) -> UploadedAnswer:
     """The answer to an upload."""
     version = version_answer(uploaded.version, uploaded.shown.model)
-    return UploadAnswer(**_model_fields(uploaded.shown, public_url), version=version)
+    return UploadedAnswer(**_model_fields(uploaded.shown, public_url), version=version)
 
 
 def version_answer(version: VersionRow, model: ModelRow) -> VersionAnswer:

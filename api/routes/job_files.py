@@ -8,6 +8,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from api.errors_format import ERRORS_MEDIA_TYPES, errors_format_of
+from api.file_answers_described import ELSEWHERE, IN_ONE_PIECE, UNCHANGED, ErrorsFile, ResultFile
 from api.openapi import answers
 from api.result_answers import ResultAnswers
 from api.result_form import ResultForm
@@ -21,7 +22,12 @@ from shared.jobs.service import JobService
 from shared.storage.store import Storage
 
 
-@get("/{job:str}/result", status_code=200, responses=answers(401, 404, 406, 409, 410))
+@get(
+    "/{job:str}/result",
+    status_code=200,
+    operation_class=ResultFile,
+    responses=answers(401, 404, 406, 409, 410, 416) | IN_ONE_PIECE | UNCHANGED | ELSEWHERE,
+)
 async def get_result(
     *,
     job: JobRef,
@@ -60,7 +66,12 @@ async def get_result(
     return await results.whole(caller.tenant_id, job, wanted, form=form)
 
 
-@get("/{job:str}/errors", status_code=200, responses=answers(401, 404, 409, 410, 422))
+@get(
+    "/{job:str}/errors",
+    status_code=200,
+    operation_class=ErrorsFile,
+    responses=answers(401, 404, 406, 409, 410, 416, 422) | UNCHANGED,
+)
 async def get_errors(
     *,
     job: JobRef,

@@ -6,12 +6,14 @@ from uuid import UUID
 from litestar import Request, Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from api.auth import still_holds
 from api.entity_tag import is_among
 from api.event_streams import HEADERS, MEDIA_TYPE, EventStreams
+from api.file_answers_described import SEEN_TO_THE_END, UNCHANGED, Events
 from api.job_events import event_id, job_events
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
@@ -25,13 +27,14 @@ from shared.jobs.view import JobView
 from shared.schedules.service import Schedules
 from shared.settings import Settings
 
+AS_IT_IS = {200: ResponseSpec(JobView, description="The job as it is now.")}
 Wait = Annotated[
     float,
     QueryParameter(ge=0, le=60, description="Seconds to wait for the job to change before answering."),
 ]
 
 
-@get("/", status_code=200, responses=answers(400, 401, 422))
+@get("/", status_code=200, responses=answers(400, 401, 404, 422))
 async def list_jobs(
     *,
     caller: NamedDependency[Caller],
@@ -53,7 +56,7 @@ async def list_jobs(
     return to_page(found, limit, item=lambda view: view, cursor=lambda view: view.id)
 
 
-@get("/{job:str}", status_code=200, responses=answers(401, 404, 422))
+@get("/{job:str}", status_code=200, responses=answers(401, 404, 422) | UNCHANGED | AS_IT_IS)
 async def get_job(
     job: JobRef,
     caller: NamedDependency[Caller],
@@ -74,7 +77,12 @@ async def get_job(
     return Response(view, headers=headers)
 
 
-@get("/{job:str}/events", status_code=200, responses=answers(401, 404))
+@get(
+    "/{job:str}/events",
+    status_code=200,
+    operation_class=Events,
+    responses=answers(401, 404) | SEEN_TO_THE_END,
+)
 async def get_events(
     request: Request[Any, Any, Any],
     *,

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, Router, delete, get, head, patch, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Parameter, RequestBody
 from litestar.params import JSONBody, PathParameter
 from msgspec import Meta
 
@@ -82,8 +82,13 @@ class BytesOfUpload(Operation):
     """The rest of a file, or some of it, as the raw body."""
 
     def __post_init__(self) -> None:
-        content = OpenAPIMediaType(schema=binary("The bytes of the file from `Upload-Offset` on."))
+        content = OpenAPIMediaType(
+            schema=binary("The bytes of the file from `Upload-Offset` on.", may_be_empty=True)
+        )
         self.request_body = RequestBody(content={"application/octet-stream": content}, required=True)
+        for parameter in self.parameters or ():
+            if isinstance(parameter, Parameter) and parameter.name == "Upload-Offset":
+                parameter.required = True  # the handler says what is missing
 
 
 @post("/", status_code=201, opt=LIMITED_AS_UPLOAD, responses=answers(400, 401, 409, 413, 422))

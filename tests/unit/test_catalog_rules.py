@@ -73,7 +73,9 @@ def test_a_cursor_comes_back_as_it_went(position):
     assert from_cursor(to_cursor(position), type(position)) == position
 
 
-@pytest.mark.parametrize("text", ["?", "AAAA", "é", "x" * 1000, to_cursor(SOME_ID), to_cursor(10**30), ""])
+@pytest.mark.parametrize(
+    "text", ["?", "AAAA", "é", "x" * 1000, to_cursor(SOME_ID), "g" + "A" * 5, "A" * 5 + "B", ""]
+)
 def test_what_is_no_cursor_is_refused(text):
     with pytest.raises(InvalidCursor):
         from_cursor(text, int)
