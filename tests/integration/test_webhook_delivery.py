@@ -3,7 +3,6 @@
 import asyncio
 import json
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -12,8 +11,6 @@ from standardwebhooks import Webhook
 
 from shared.access.tables import Tenant
 from shared.database.engine import Database
-from shared.messaging.actors import DELIVER
-from shared.messaging.broker import Messenger, connect_broker
 from shared.settings import Settings
 from shared.webhooks.asking import due_deliveries
 from shared.webhooks.delivery import Outcome
@@ -21,7 +18,6 @@ from shared.webhooks.listing import DeliveryFilter, DeliveryView, list_deliverie
 from shared.webhooks.sender import Sender
 from shared.webhooks.service import claim_attempt, record_event, record_outcome
 from shared.webhooks.tables import CircuitRow, DeliveryRow
-from tests.fixtures.processes import started
 from tests.fixtures.webhooks import Answer, Receiver
 from workers.webhooks import attempt_delivery
 
@@ -283,48 +279,6 @@ async def test_a_body_keeps_its_bytes_however_often_it_is_sent(deliveries: Deliv
     assert json.loads(first.body).keys() == {"type", "timestamp", "data"}
 
 
-async def test_a_worker_killed_in_the_middle_of_an_attempt_loses_nothing(
-    deliveries: Deliveries, receiver: Receiver, settings: Settings, tmp_path: Path
-):
-    receiver.answers.append(Answer(delay_s=60))
-    messenger = Messenger(connect_broker(settings))
-    delivery_id = await deliveries.record(receiver.url)
-
-    with started("workers.webhooks", settings, tmp_path / "first.log"):
-        await messenger.send(DELIVER, delivery_id)
-        await receiver.wait_for(1)  # and the block's end kills the worker
-    await deliveries.let_pass(delivery_id, seconds=settings.webhook_timeout_s + 10)
-    [due] = await deliveries.due()
-    with started("workers.webhooks", settings, tmp_path / "second.log") as second:
-        await messenger.send(DELIVER, due)
-        await second.wait_for_log("delivery_attempted")
-    messenger.close()
-
-    first_request, second_request = receiver.received
-    view = await deliveries.view(delivery_id)
-    assert view.status == "delivered"
-    assert [a.status_code for a in view.attempts] == [None, 204]
-    assert first_request.headers["webhook-id"] == second_request.headers["webhook-id"]
-
-
-async def test_a_worker_stops_by_itself_when_told_and_logs_no_secret(
-    deliveries: Deliveries, receiver: Receiver, settings: Settings, tmp_path: Path
-):
-    messenger = Messenger(connect_broker(settings))
-    delivery_id = await deliveries.record(receiver.url + "?token=hunter2")
-
-    with started("workers.webhooks", settings, tmp_path / "worker.log") as worker:
-        await messenger.send(DELIVER, delivery_id)
-        await worker.wait_for_log("delivery_attempted")
-        worker.popen.terminate()
-        code = await worker.wait_until_ended()
-    messenger.close()
-
-    assert code == 0
-    assert "hunter2" not in worker.log.read_text()
-    assert (await deliveries.secret()) not in worker.log.read_text()
-
-
 async def test_two_tenants_have_two_secrets(deliveries: Deliveries, database: Database, settings: Settings):
     async with database.transaction() as session:
         other = Tenant(name="Bob", webhook_salt=b"salt of Bob")
@@ -337,24 +291,3 @@ async def test_two_tenants_have_two_secrets(deliveries: Deliveries, database: Da
 
     assert bobs != await deliveries.secret()
     assert unseen == []
-
-
-async def test_the_scheduler_asks_for_the_next_attempt(
-    deliveries: Deliveries, receiver: Receiver, settings: Settings, tmp_path: Path
-):
-    """No message is sent here: the scheduler finds the delivery in Postgres, twice."""
-    receiver.answers.append(Answer(500))
-    delivery_id = await deliveries.record(receiver.url)
-    await deliveries.let_pass(delivery_id, seconds=60)
-
-    with (
-        started("workers.scheduler", settings, tmp_path / "scheduler.log"),
-        started("workers.webhooks", settings, tmp_path / "worker.log") as worker,
-    ):
-        await receiver.wait_for(1)
-        await worker.wait_for_log("the receiver answered 500")
-        await deliveries.let_pass(delivery_id, seconds=6)
-        await receiver.wait_for(2)
-        await worker.wait_for_log('"status_code": 204')
-
-    assert (await deliveries.view(delivery_id)).status == "delivered"
