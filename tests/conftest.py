@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.fixtures.turns",
     "tests.fixtures.belongings",
     "tests.fixtures.webhooks",
+    "tests.fixtures.own_internet",
     "tests.fixtures.webhook_owner",
     "tests.fixtures.file_server",
 ]
