@@ -4,15 +4,18 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
-from httpx import AsyncClient
+from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from api.app import create_app
 from shared.access.tables import Tenant
 from shared.database.engine import Database
+from shared.settings import Settings
 from shared.webhooks.tables import EndpointRow
-from tests.fixtures.api import Account
+from tests.fixtures.api import Account, Upload, living
 from tests.fixtures.webhook_owner import Owner
 from tests.fixtures.webhooks import Answer, Postman, Receiver
 
@@ -56,6 +59,38 @@ async def test_what_does_not_fit_is_refused_with_what_would(
     assert answer.status_code == 422
     assert answer.json()["code"] == code
     assert said in answer.text
+
+
+async def test_an_address_inside_is_refused_with_the_reason_wherever_one_is_asked_for(
+    client: AsyncClient, owner: Owner, served: Upload, settings: Settings
+):
+    webhook = await owner.makes("https://example.com/hooks")
+    await served("iris")
+    hosts = ["127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0x7f000001", "localhost", "10.0.0.1"]
+    hosts += ["[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "169.254.169.254"]
+    guarded = msgspec.structs.replace(settings, allow_private_webhooks=False)
+    answers = []
+
+    async with (
+        living(create_app(guarded)) as application,
+        AsyncClient(
+            transport=ASGITransport(application), base_url=client.base_url, headers=owner.account.headers
+        ) as asking,
+    ):
+        for host in hosts:
+            url = f"http://{host}:9000/hooks"
+            answers.append((await asking.post(API, json={"url": url}), "/url"))
+            answers.append((await asking.patch(f"{API}/{webhook['id']}", json={"url": url}), "/url"))
+            form = {"model": "iris", "callback_url": url}
+            job = await asking.post("/api/v1/jobs", data=form, files={"file": ("rows.csv", b"a\n1\n")})
+            answers.append((job, "/callback_url"))
+
+    for answer, pointer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (422, "callback_url_refused")
+        (error,) = answer.json()["errors"]
+        assert error["pointer"] == pointer
+        assert "address" in error["message"] or "it is not a URL" in error["message"]
+    assert [each["url"] for each in (await owner.asks("GET", "/webhooks"))["items"]] == [webhook["url"]]
 
 
 async def test_there_are_only_so_many(client: AsyncClient, account: Account, database: Database):
