@@ -48,7 +48,7 @@ doctor: .venv/platform.stamp ## Say how well this machine can lock models in, an
 attacks: .venv/develop.stamp ## Try every attack on a model host, as root and as an ordinary user
 	@$(PYTHON) -m pytest -q $(IN_PARALLEL) tests/attacks
 
-chaos: .venv/develop.stamp ## Run jobs fifty times while their workers and servers are killed: some twenty minutes
+chaos: .venv/develop.stamp ## Kill the workers and servers of jobs and webhooks, fifty times each: some forty minutes
 	@CHAOS_RUNS=50 $(PYTHON) -m pytest -q -n 2 tests/chaos
 
 bench: .venv/develop.stamp ## Measure the platform against the floor and against a plain loop

@@ -1,6 +1,6 @@
 """Jobs while everything that works on them is killed, held still and started again, as a seed has it.
 
-`make chaos` runs fifty seeds, a run of all tests the first. Whatever happens: every job ends in its
+Whatever happens: every job ends in its
 right state, its output has exactly the right rows in order, and its end is told.
 """
 
@@ -8,20 +8,17 @@ import asyncio
 import hashlib
 import io
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from redis.asyncio import Redis
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from standardwebhooks import Webhook
@@ -31,65 +28,27 @@ from shared.database.engine import Database
 from shared.jobs.errors import JobEnded
 from shared.jobs.job import ErrorsFormat, JobStatus, errors_part_key
 from shared.jobs.view import JobView
-from shared.messaging.redis import connect_redis
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.webhooks.listing import read_secret
 from shared.webhooks.tables import DeliveryRow
-from tests.fixtures.chaos import ROLES, Chaos, Fleet, deeds_of
+from tests.fixtures.chaos import JOB_ROLES, SEEDS, Chaos, Fleet, deeds_of
 from tests.fixtures.jobs import Jobs, ServeModel
-from tests.fixtures.mortal_servers import MortalServers, mortal_servers
-from tests.fixtures.servers import settings_for
+from tests.fixtures.mortal_servers import MortalServers
 from tests.fixtures.slow import COLUMNS, save_slow_model
 from tests.fixtures.touchy import RAISES, saved
 from tests.fixtures.webhooks import Receiver
 from workers.orphans import OrphanSweep
 
-RUNS = int(os.environ.get("CHAOS_RUNS", "1"))
-FIRST_SEED = int(os.environ.get("CHAOS_FIRST_SEED", "1"))
 DEEDS = 14
 CALM_S = 150  # that all of it may take after the last deed
-
-BRISK = {
-    "lease_s": 2.0,
-    "resend_after_s": 2.0,
-    "job_threads": 1,
-    "chunk_bytes": 64 * 1024,
-    "chunk_attempts": 1000,  # every kill costs one; what fails here shall fail for a reason of its own
-    "webhook_timeout_s": 2.0,
-}
-
-
-@pytest.fixture
-async def servers() -> AsyncIterator[MortalServers]:
-    async with mortal_servers() as servers:
-        yield servers
-
-
-@pytest.fixture
-def settings(servers: MortalServers, tmp_path: Path) -> Settings:
-    return msgspec.structs.replace(settings_for(servers.database_url, servers.redis_url, tmp_path), **BRISK)
-
-
-@pytest.fixture
-async def database(servers: MortalServers) -> AsyncIterator[Database]:
-    database = Database(servers.database_url)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def redis(servers: MortalServers) -> AsyncIterator[Redis]:
-    client = connect_redis(servers.redis_url)
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture
 def fleet(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
     with ExitStack() as stack:
         fleet = Fleet(settings, tmp_path, stack)
-        for role in ROLES:
+        for role in JOB_ROLES:
             fleet.start(role)
         yield fleet
 
@@ -196,7 +155,7 @@ class Batch:
         return table
 
 
-@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + RUNS))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_every_job_ends_right_and_its_end_is_told(
     seed: int,
     fleet: Fleet,
