@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import func, select, text, update
 
@@ -21,9 +22,16 @@ from tests.fixtures.api import READY, REJECTED, Account, Upload
 from tests.fixtures.jobs import Jobs, RunJob, ServeModel
 from workers.jobs.context import JobContext
 from workers.jobs.plan import plan_job
+from workers.jobs.run_chunk import run_chunk
 
 CSV = b"sepal_length,sepal_width,petal_length,petal_width\n" + b"5.1,3.5,1.4,0.2\n" * 100
 URL = "http://127.0.0.1:9/hooks"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Jobs of some thousand rows have several chunks."""
+    return msgspec.structs.replace(settings, chunk_bytes=64 * 1024)
 
 
 class Listening:
@@ -104,6 +112,33 @@ async def test_progress_is_told_to_webhooks_that_name_it_and_as_seldom_as_ever(
     (event,) = await callers.events()
     assert event["type"] == "job.progress"
     assert event["to"] is not None  # the callback did not ask
+
+
+async def test_a_batch_worker_tells_webhooks_how_far_a_job_is_that_did_not_ask_for_it(
+    serve_model: ServeModel,
+    iris_on_frame: Path,
+    jobs: Jobs,
+    job_context: JobContext,
+    *,
+    callers: Listening,
+    database: Database,
+):
+    await serve_model("iris", iris_on_frame)
+    await callers.to("job.progress")
+    await callers.to("job.failed")
+    job_id = await jobs.submitted(CSV + b"5.1,3.5,1.4,0.2\n" * 10_000, model="iris")
+    await plan_job(job_context, job_id)
+    async with database.transaction() as session:
+        await session.execute(
+            text("UPDATE jobs SET status = 'running', started_at = now() - interval '11 s'")
+        )
+
+    await run_chunk(job_context, job_id, 0)
+
+    (event,) = await callers.events()
+    assert (event["type"], event["data"]["id"]) == ("job.progress", str(job_id))
+    assert event["data"]["status"] == "running"
+    assert 1_000 < event["data"]["rows"]["done"] < 10_000
 
 
 async def test_verdicts_and_crashes_are_told(upload: Upload, listening: Listening, database: Database):
