@@ -24,6 +24,9 @@ _HEAD: Final = 1
 _BODY: Final = 2
 _WAITING: Final = 3  # it has sent all
 
+# That wait behind an unanswered one. Uvicorn stops reading then, but what has been read may hold thousands.
+_MOST_PIPELINED: Final = 100
+
 
 class GuardedProtocol(HttpToolsProtocol):
     """A connection within limits."""
@@ -92,6 +95,8 @@ class GuardedProtocol(HttpToolsProtocol):
             rules.check(self.url, self.headers, version=self.parser.get_http_version())
             if self._chunk_bytes + self._head_bytes > rules.max_bytes:
                 rules.check_size(self.url, self.headers)
+            if len(self.pipeline) >= _MOST_PIPELINED:
+                raise MalformedHttp(f"more than {_MOST_PIPELINED} requests wait: read the answers first")
         except PlatformError as error:
             self._refusal = error
             raise

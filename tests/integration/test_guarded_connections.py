@@ -216,6 +216,19 @@ async def test_who_never_reads_is_thrown_out(port, connect):
     deaf.leave()
 
 
+async def test_who_sends_thousands_of_requests_at_once_is_answered_the_first_and_thrown_out(line):
+    line.writer.write(LIVE * 3000)
+
+    answered = 0
+    async with asyncio.timeout(20):
+        try:
+            while (await line.answer()).status == 200:
+                answered += 1
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+    assert answered < 200
+
+
 async def test_an_address_holds_no_more_connections_than_it_may_and_gets_them_back(connect):
     lines = [await connect() for _ in range(2 * MANY + 50)]
     for line in lines:
