@@ -15,9 +15,9 @@ QUICK = "$2b$04$xRqQKZlC6zuMXNcEJlE6ouP2y5sBeEXXk8IQsl8SBlpbxM9CPUuxu"  # of fou
 
 @pytest.fixture
 def settings(settings):
-    """Without limits: a walk is many requests."""
+    """Without limits, as a walk is many requests; and nobody waits for a worker, as there is none."""
     unlimited = {name: 0 for name in settings.__struct_fields__ if name.endswith("_per_minute")}
-    return msgspec.structs.replace(settings, **unlimited)
+    return msgspec.structs.replace(settings, verdict_wait_s=0.01, warm_wait_s=0.01, **unlimited)
 
 
 @pytest.fixture
