@@ -8,7 +8,7 @@ TEST_WORKERS ?= 4
 IN_PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks chaos bench coverage audit sbom lock install clean
+.PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks contract chaos bench coverage audit sbom lock install clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ doctor: .venv/platform.stamp ## Say how well this machine can lock models in, an
 attacks: .venv/develop.stamp ## Try every attack on a model host, as root and as an ordinary user
 	@$(PYTHON) -m pytest -q $(IN_PARALLEL) tests/attacks
 
+contract: .venv/develop.stamp ## Ask every route hundreds of things, and hold the answers against the OpenAPI document
+	@CONTRACT_EXAMPLES=$${CONTRACT_EXAMPLES:-300} $(PYTHON) -m pytest -q -s tests/e2e/test_openapi_contract.py
+
 chaos: .venv/develop.stamp ## Kill the workers and servers of jobs and webhooks, fifty times each: some forty minutes
 	@CHAOS_RUNS=50 $(PYTHON) -m pytest -q -n 2 tests/chaos
 
@@ -74,7 +77,7 @@ lock: .venv/develop.stamp ## Compile requirements/*.in to locks with hashes; UPG
 install: .venv/develop.stamp ## Make .venv, with all that is needed to run and to change the platform
 
 clean: ## Remove .venv and what the tools left; the data in .modelyard stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis .coverage* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp tells that .venv holds what the lock beside its name says.

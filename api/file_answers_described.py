@@ -13,6 +13,11 @@ from api.predict_answer import PredictResponse
 from shared.jobs.result import MEDIA_TYPES
 
 _BYTES: Final = Schema(type=OpenAPIType.STRING)
+_EVENT: Final = Schema(
+    type=OpenAPIType.OBJECT,
+    properties={name: Schema(type=OpenAPIType.STRING) for name in ("id", "event", "data")},
+    description="Each event; `data` is the job as JSON.",
+)
 
 # For a route's `responses`.
 UNCHANGED: Final = {304: ResponseSpec(None, description="It is as `If-None-Match` has it.")}
@@ -45,7 +50,7 @@ class Events(Operation):
     def __post_init__(self) -> None:
         content = _content(self, "200")
         content.clear()
-        content[EVENTS] = OpenAPIMediaType(schema=_BYTES)
+        content[EVENTS] = OpenAPIMediaType(schema=_EVENT)
 
 
 def _describe_file(operation: Operation, media_types: Iterable[str]) -> None:

@@ -24,8 +24,12 @@ from shared.settings import Settings
 
 LOGIN = {**PUBLIC, **LIMITED_AS_LOGIN}
 
+# What every address is like; the rest is looked at by `normal_email`, whose error says what to do.
+EMAIL = r"^\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*$"
 Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["John Doe"])]
-Email = Annotated[str, Meta(max_length=320, examples=["user@example.com"])]
+Email = Annotated[
+    str, Meta(max_length=320, examples=["user@example.com"], extra_json_schema={"pattern": EMAIL})
+]
 Password = Annotated[str, Meta(max_length=1000, examples=["SecureP@ss123"])]
 NewPassword = Annotated[
     Password, Meta(extra_json_schema={"minLength": 8}, description="At least 8 characters.")
