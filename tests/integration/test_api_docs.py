@@ -131,3 +131,32 @@ async def test_every_reference_of_the_document_leads_somewhere(document):
     references = set(re.findall(r"#/components/schemas/([^'\"]+)", str(document)))
 
     assert references - document["components"]["schemas"].keys() == set()
+
+
+async def test_every_json_body_says_that_other_fields_are_refused(document):
+    lax = [
+        (method, path)
+        for method, path, operation in operations(document)
+        for form in [operation.get("requestBody", {}).get("content", {}).get("application/json")]
+        if form and "InferenceRequest" not in str(form)  # whose protocol lets anybody add parameters
+        if not all(kind.get("additionalProperties") is False for kind in objects(document, form["schema"]))
+    ]
+
+    assert lax == []
+
+
+def objects(document, schema):
+    """The kinds of objects that a schema stands for."""
+    if reference := schema.get("$ref"):
+        return [document["components"]["schemas"][reference.rpartition("/")[2]]]
+    kinds = schema.get("oneOf", [schema])
+    if "properties" in schema:
+        return [schema]
+    return [found for kind in kinds if kind.get("type") != "null" for found in objects(document, kind)]
+
+
+async def test_options_names_every_method_of_an_address(client, account, document):
+    answer = await client.options("/api/v1/api-keys", headers=account.headers)
+
+    allowed = set(answer.headers["Allow"].lower().split(", "))
+    assert allowed - {"options"} == document["paths"]["/api/v1/api-keys"].keys() & HTTP_METHODS
