@@ -17,6 +17,7 @@ SECRETS: Final = (
     "data_key",
     "metrics_token",
     "mail_url",
+    "oidc_client_secret",
 )
 
 HIDDEN: Final = "***"

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import OperatorError
+from shared.oidc_settings import check_oidc
 from shared.production import check_production
 from shared.secret_settings import SECRETS, check_urls, secrets_in, shown, with_secret_files
 
@@ -100,6 +101,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     credential_grace_s: Seconds = 60.0  # how long what was known before works while PostgreSQL is away
     audit_days: Days = 365  # that the audit log goes back; 0: without end
+
+    # Log-in by OpenID Connect (docs/how-to/log-in-with-oidc.md)
+    oidc_issuer: str = ""  # the provider's URL, as it spells it itself; empty: no such log-in
+    oidc_client_id: str = ""  # what the provider calls this platform
+    oidc_client_secret: str = ""  # empty: the provider takes it for a public client
+    oidc_scopes: str = "openid email profile"
+    oidc_allowed_domains: str = ""  # of email addresses that log in so, comma between; empty: any
+    oidc_name: str = "the provider of log-ins"  # what people call it
 
     # What one tenant may have and use; 0: no quota. Its own quotas go first (docs/how-to/set-quotas.md)
     quota_storage_bytes: Allowance = 0  # versions, uploads, inputs and results of jobs
@@ -209,6 +218,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             settings = cls._read(with_secret_files(env))
+            check_oidc(
+                issuer=settings.oidc_issuer,
+                client_id=settings.oidc_client_id,
+                scopes=settings.oidc_scopes,
+                https_only=settings.environment == "production",
+            )
             if settings.environment == "production":
                 check_production(keys=settings.root_keys(), public_url=settings.public_url)
         except msgspec.ValidationError as error:

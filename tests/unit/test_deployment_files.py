@@ -59,4 +59,4 @@ def test_the_example_of_the_environment_shows_the_defaults():
 
 def examples() -> dict[str, str]:
     lines = (ROOT / ".env.example").read_text().splitlines()
-    return dict(match.groups() for line in lines if (match := re.fullmatch(r"(?:# )?([A-Z_]+)=(\S*)", line)))
+    return dict(match.groups() for line in lines if (match := re.fullmatch(r"(?:# )?([A-Z_]+)=(.*)", line)))

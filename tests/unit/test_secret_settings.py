@@ -25,6 +25,7 @@ ENV = {
     "DATA_KEY": f"{KEY}-data",
     "MAIL_URL": f"smtp://me:{IN_URL}@localhost",
     "METRICS_TOKEN": f"token-{MARK}",
+    "OIDC_CLIENT_SECRET": f"client-{MARK}",
 }
 IN_PRODUCTION = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://models.example.com"}
 
