@@ -31,6 +31,7 @@ from api.routes.health import health_routes
 from api.routes.invitations import accepting_routes, invitations_routes
 from api.routes.job_routes import jobs_routes
 from api.routes.metrics import metrics_routes
+from api.routes.oidc import oidc_routes
 from api.routes.organizations import organization_routes, organizations_routes
 from api.routes.own_account import own_account_routes
 from api.routes.predict_later import predict_later_routes
@@ -58,6 +59,7 @@ RESOURCES = (
     "members",
     "messenger",
     "metrics",
+    "oidc",
     "organizations",
     "own_account",
     "password_resets",
@@ -95,6 +97,7 @@ def create_app(settings: Settings) -> Litestar:
                     deliveries_routes,
                     invitations_routes,
                     jobs_routes,
+                    oidc_routes,
                     organization_routes,
                     organizations_routes,
                     own_account_routes,

@@ -20,6 +20,7 @@ from shared.access.invitations import Invitations
 from shared.access.login_delays import LoginDelays
 from shared.access.members import Members
 from shared.access.messages import AccessNews, follow_access
+from shared.access.oidc.logins import OidcLogins
 from shared.access.organizations import Organizations
 from shared.access.own_account import OwnAccount
 from shared.access.own_sessions import OwnSessions
@@ -97,6 +98,8 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     asks = {"passwords": state.passwords, "news": news, "delays": delays}
     state.own_account = OwnAccount(anybodys, **asks)
     state.password_resets = PasswordResets(anybodys, **asks)
+    state.oidc = OidcLogins(settings, anybodys, state.redis)
+    closing.push_async_callback(state.oidc.close)
     state.rate_limiter = RateLimiter(state.redis, timeout_s=settings.rate_limit_timeout_s)
     closing.push_async_callback(state.rate_limiter.close)
     heard = follow_access(state.redis, state.credentials)

@@ -7,6 +7,7 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+import shared.access.oidc.tables
 import shared.access.reset_tables
 import shared.access.session_tables
 import shared.access.tables

@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fixtures.own_internet",
     "tests.fixtures.webhook_owner",
     "tests.fixtures.file_server",
+    "tests.fixtures.oidc",
 ]
 
 

@@ -1,5 +1,6 @@
 """Registering, logging in, and staying logged in."""
 
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -117,12 +118,15 @@ class Accounts:
             self._failed.note(user)
             raise WrongCredentials("no account has this email address and this password")
         await self._delays.succeed(email, client.address)
-        return await self.begin(user.id, client=client, knew=user.password_hash)
+        return await self.begin(user.id, client=client, method="password", knew=user.password_hash)
 
-    async def begin(self, user_id: UUID, *, client: Client, knew: str | None = None) -> LoggedIn:
+    async def begin(
+        self, user_id: UUID, *, client: Client, method: Literal["password", "oidc"], knew: str | None = None
+    ) -> LoggedIn:
         """A session of a user who proved who they are, in the organisation that they log in to.
 
         Args:
+            method: how they proved it, for the audit log.
             knew: the hash of the password that they proved it by; None: they did so otherwise.
 
         Raises:
@@ -134,7 +138,7 @@ class Accounts:
                 raise WrongCredentials("no account has this email address and this password")
             home = await settle_home(session, user.id)
             begun = await begin_session(session, home, client=client, settings=self._settings)
-            await _note(session, "auth.login", user)
+            await _note(session, "auth.login", user, after={"method": method})
         await self._news.tell_sessions(*begun.ended)
         return self._logged_in(user, begun.id, tenant_id=home.tenant_id, refresh_token=begun.refresh_token)
 
@@ -237,11 +241,18 @@ async def add_user(session: AsyncSession, *, email: str, full_name: str, passwor
     return user
 
 
-async def _note(session: AsyncSession, action: str, user: User, *, tenant_id: UUID | None = None) -> None:
+async def _note(
+    session: AsyncSession,
+    action: str,
+    user: User,
+    *,
+    tenant_id: UUID | None = None,
+    after: dict[str, str] | None = None,
+) -> None:
     """Write down what a user has done by what they know or hold, in the log of where they log in to."""
     target, actor = Target(type="user", id=user.id, name=user.email), Actor.user(user.id, user.email)
     log = tenant_id or user.tenant_id
-    await record_audit(session, action=action, target=target, tenant_id=log, actor=actor)
+    await record_audit(session, action=action, target=target, after=after, tenant_id=log, actor=actor)
 
 
 def _lookup_email(email: str) -> str:

@@ -12,6 +12,7 @@ from shared.access.client import Client
 from shared.access.login_delays import LoginDelays
 from shared.access.messages import AccessNews
 from shared.access.new_password import set_password
+from shared.access.oidc.identities import unlink_others
 from shared.access.passwords import PasswordHasher
 from shared.access.registration import check_password, normal_email
 from shared.access.reset_tables import PasswordReset, ResetRequest
@@ -81,6 +82,7 @@ class PasswordResets:
         async with self._database.transaction() as session:
             user = await _hold_user_of(session, token)
             await set_password(session, user, password_hash)
+            await unlink_others(session, user)
             await _note(session, user)
         await self._news.tell_users(user.id)
         await self._delays.succeed(user.email, client.address)

@@ -69,6 +69,8 @@ async def test_what_needs_no_token_says_so(document):
         "/api/v1/auth/login",
         "/api/v1/auth/refresh",
         "/api/v1/auth/logout",
+        "/api/v1/auth/oidc",
+        "/api/v1/auth/oidc/callback",
         "/api/v1/auth/password-reset",
         "/api/v1/auth/password-reset/confirm",
     }
@@ -90,6 +92,7 @@ async def test_what_needs_a_log_in_says_so(document):
         "/api/v1/auth/password",
         "/api/v1/auth/sessions",
         "/api/v1/auth/sessions/{session}",
+        "/api/v1/auth/oidc/link",
         "/api/v1/auth/switch",
         "/api/v1/invitations/accept",
         "/api/v1/organization",
