@@ -89,6 +89,7 @@ async def log_in_at_provider(
     dependencies={"returned": Provide(_returned, sync_to_thread=False)},
     security=ANYBODY,
     responses={
+        200: ResponseSpec(TokensAnswer, description="Logged in.", generate_examples=False),
         202: ResponseSpec(
             LinkAnswer, description="An account has the address: link it.", generate_examples=False
         ),

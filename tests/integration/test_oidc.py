@@ -16,8 +16,9 @@ from shared.access.tables import User
 from shared.audit.tables import AuditRow
 from shared.clock import utc_now
 from shared.settings import Settings
-from tests.fixtures.oidc import BEGIN, CALLBACK
-from tests.fixtures.oidc_client import CLIENT_ID, CLIENT_SECRET, PUBLIC_CLIENT_ID
+from tests.fixtures.oidc import BEGIN, CALLBACK, with_provider
+from tests.fixtures.oidc_client import PUBLIC_CLIENT_ID
+from tests.fixtures.oidc_lies import LIES
 
 LINK = "/api/v1/auth/oidc/link"
 GRACE = {"email": "Grace@Example.com", "email_verified": True, "name": "Grace Hopper"}
@@ -25,15 +26,7 @@ GRACE = {"email": "Grace@Example.com", "email_verified": True, "name": "Grace Ho
 
 @pytest.fixture
 def settings(settings: Settings, oidc_provider) -> Settings:
-    return msgspec.structs.replace(
-        settings,
-        public_url="http://modelyard.test",
-        oidc_issuer=oidc_provider.issuer,
-        oidc_client_id=CLIENT_ID,
-        oidc_client_secret=CLIENT_SECRET,
-        oidc_allowed_domains="example.com, example.org",
-        oidc_name="Example",
-    )
+    return with_provider(settings, oidc_provider)
 
 
 @pytest.fixture
@@ -121,26 +114,6 @@ async def test_a_code_of_another_log_in_is_not_taken(browser, client, oidc_provi
     assert (answer.status_code, answer.json()["code"]) == (401, "oidc_refused")
 
 
-LIES = {
-    "wrong nonce": {"claims": {"nonce": "x" * 43}},
-    "no nonce": {"without": ["nonce"]},
-    "another client's": {"claims": {"aud": "somebody-else"}},
-    "another client's as well": {"claims": {"aud": [CLIENT_ID, "somebody-else"]}},
-    "made for another client": {"claims": {"azp": "somebody-else"}},
-    "another issuer": {"claims": {"iss": "http://127.0.0.1:1"}},
-    "expired": {"claims": {"exp": 1_000_000_000}},
-    "no end": {"without": ["exp"]},
-    "from the future": {"claims": {"iat": 4_000_000_000}},
-    "another access token": {"claims": {"at_hash": "77QmUPtjPfzWtF2AnpK9RQ"}},
-    "nobody": {"claims": {"sub": ""}},
-    "not signed": {"algorithm": "none"},
-    "signed by the client's secret": {"algorithm": "HS256 by the client secret"},
-    "signed by the public key": {"algorithm": "HS256 by the public key"},
-    "signed as was not announced": {"algorithm": "RS512"},
-    "signed by an unknown key": {"kid": "unknown"},
-}  # fmt: skip
-
-
 async def test_a_token_that_proves_nothing_logs_nobody_in(browser, database, oidc_provider, grace):
     answers = {}
     for name, lie in LIES.items():
@@ -222,15 +195,24 @@ class TestNobodyAnswers:
         assert (answer.status_code, answer.json()["code"]) == (503, "oidc_unavailable")
 
 
+class TestHttps:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return msgspec.structs.replace(settings, public_url="https://modelyard.test")
+
+    async def test_by_https_the_cookie_is_of_this_very_host_and_goes_nowhere_else(self, client):
+        cookie = (await client.get(BEGIN)).headers["set-cookie"]
+
+        assert cookie.startswith("__Host-modelyard_oidc=")
+        assert "Secure" in cookie
+        assert "Path=/;" in cookie
+        assert "domain" not in cookie.lower()
+
+
 class TestPublicClient:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        return msgspec.structs.replace(
-            settings,
-            oidc_client_id=PUBLIC_CLIENT_ID,
-            oidc_client_secret="",
-            public_url="http://modelyard.test",
-        )
+        return msgspec.structs.replace(settings, oidc_client_id=PUBLIC_CLIENT_ID, oidc_client_secret="")
 
     async def test_a_client_without_a_secret_logs_people_in(self, browser, grace):
         assert (await browser.log_in(grace)).status_code == 200
@@ -286,8 +268,8 @@ async def test_nobody_links_an_identity_with_another_address(
     other = await make_account()
 
     needed = await browser.log_in("ada2")
-    link = {"link_token": needed.json()["link_token"]}
-    answer = await client.post(LINK, json=link, headers=other.headers)
+    token = needed.json()["link_token"]
+    answer = await client.post(LINK, json={"link_token": token}, headers=other.headers)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "identity_for_another")
     async with database.transaction() as session:

@@ -107,6 +107,7 @@ def test_without_a_name_one_of_several_keys_is_nobodys():
     [
         ({"issuer": "https://login.example.com/"}, "calls itself"),
         ({"token_endpoint": "http://login.example.com/token"}, "no https URL"),
+        ({"jwks_uri": "https:///keys"}, "no https URL"),
         ({"userinfo_endpoint": "file:///etc/passwd"}, "no https URL"),
         ({"id_token_signing_alg_values_supported": ("HS256", "none")}, "public key"),
     ],

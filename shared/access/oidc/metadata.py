@@ -1,11 +1,11 @@
 """What a provider says of itself (OpenID Connect Discovery 1.0). No I/O."""
 
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.access.oidc.errors import OidcMisconfigured
+from shared.outbound.web_address import parsed_url
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
@@ -44,7 +44,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
             )
         schemes = {"https"} if issuer.startswith("https:") else {"https", "http"}
         for url in self._endpoints():
-            if urlsplit(url).scheme not in schemes:
+            parsed = parsed_url(url)
+            if parsed is None or parsed.scheme not in schemes or not parsed.host:
                 raise OidcMisconfigured(f"the provider names {url!r}, which is no {' or '.join(schemes)} URL")
         if not self.algorithms():
             raise OidcMisconfigured("the provider signs its ID tokens by no algorithm with a public key")
