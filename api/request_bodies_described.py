@@ -67,7 +67,9 @@ def _upload_form() -> RequestBody:
             "What you say it is, until its content tells; may be left out.", example="sklearn"
         ),
         "description": text("What the model is for.", example="Species of iris by their measures"),
-        "sample": binary("Some rows as CSV or Parquet, where the model does not say what it takes."),
+        "sample": binary(
+            "Some rows as CSV or Parquet, where the model does not say what it takes.", may_be_empty=True
+        ),
     }
     return form_body(parts, required=["file", "name"])
 

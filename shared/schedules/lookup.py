@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from shared.access.grants import granted_models, is_granted
+from shared.catalog.naming import is_name
 from shared.catalog.tables import ModelRow
 from shared.ids import parse_id
 from shared.jobs.tables import JobRow
@@ -43,6 +44,8 @@ async def find_schedule(
         ScheduleNotFound: there is none, or it is another tenant's.
     """
     schedule_id = parse_id(schedule)
+    if schedule_id is None and not is_name(schedule):  # PostgreSQL cannot even be asked for a NUL
+        raise ScheduleNotFound(schedule)
     is_called = ScheduleRow.name == schedule if schedule_id is None else ScheduleRow.id == schedule_id
     query = schedules_of(tenant_id).where(is_called)
     if lock:
