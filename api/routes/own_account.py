@@ -11,7 +11,7 @@ from msgspec import Meta
 from api.openapi import ANYBODY, SESSION_ONLY, answers
 from api.permissions import OWN_AFFAIRS
 from api.rate_limit import LIMITED_AS_LOGIN
-from api.routes.accounts import LOGIN, Email, Name, Password, UserAnswer, user_answer
+from api.routes.accounts import LOGIN, Email, Name, NewPassword, UserAnswer, user_answer
 from shared.access.caller import Caller
 from shared.access.client import Client
 from shared.access.own_account import AccountChange, OwnAccount
@@ -32,7 +32,7 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The present password, and the one to be."""
 
     old_password: GivenPassword
-    new_password: Password
+    new_password: NewPassword
 
 
 class ResetRequested(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class ResetConfirmed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The token of the mail, and the password to be."""
 
     token: Annotated[str, Meta(max_length=200)]
-    new_password: Password
+    new_password: NewPassword
 
 
 class ResetAnswer(msgspec.Struct, frozen=True, kw_only=True):
