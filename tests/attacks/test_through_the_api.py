@@ -25,6 +25,7 @@ class Neighbour:
     async def is_served(self) -> None:
         line = await self._api.connect()
         answer = await line.ask(self._api.post("neighbour", {"inputs": [[21.0]]}, token=self._token))
+        line.leave()
         assert answer.status == 200, answer.body
         assert answer.json()["predictions"] == [42.0]
 
