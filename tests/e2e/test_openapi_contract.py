@@ -7,6 +7,7 @@ is in schemathesis.toml. `make contract` asks for longer (CONTRACT_EXAMPLES of e
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.fixtures.processes import ROOT
 EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "")
 FEW = ("--phases", "fuzzing", "--max-examples", "1")
 MANY = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", EXAMPLES)
+
+# What ends the session that everything is asked with: asked last, or it would be the last.
+ENDINGS = ("POST /api/v1/auth/logout-everywhere", "DELETE /api/v1/auth/sessions/{session}")
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +41,16 @@ async def contract_api(serving, tmp_path_factory):
 
 
 async def test_every_route_keeps_to_the_document(contract_api):
-    code, report = await ask(contract_api.url, "-H", f"Authorization: Bearer {contract_api.token}")
+    who = ("-H", f"Authorization: Bearer {contract_api.token}")
+
+    code, report = await ask(contract_api.url, *who, *named("exclude", ENDINGS))
+    async with contract_api.client() as client:
+        known = (await client.get("/api/v1/auth/me")).status_code
+    code_of_endings, report_of_endings = await ask(contract_api.url, *who, *named("include", ENDINGS))
 
     assert code == 0, report
+    assert code_of_endings == 0, report_of_endings
+    assert known == 200
 
 
 async def test_every_route_keeps_to_the_document_for_strangers(contract_api):
@@ -55,6 +66,10 @@ async def test_the_document_is_one_of_openapi_3_1(contract_api):
         document = (await client.get(f"{contract_api.url}/openapi.json")).json()
 
     assert [error.message for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
+
+
+def named(flag: str, operations: Iterable[str]) -> list[str]:
+    return [f"--{flag}-name={operation}" for operation in operations]
 
 
 async def ask(url: str, *who: str) -> tuple[int, str]:
