@@ -123,7 +123,7 @@ async def test_another_password_ends_every_other_session(client, ada, *, databas
     [
         ({"old_password": "a wrong one"}, 403, "wrong_password"),
         ({"new_password": "short"}, 422, "invalid_input"),
-        ({"new_password": "é" * 37}, 422, "invalid_input"),
+        ({"new_password": "x" * 1001}, 422, "invalid_input"),
     ],
 )
 async def test_a_password_that_will_not_do_changes_nothing(client, ada, database, *, changes, status, code):
