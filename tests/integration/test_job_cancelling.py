@@ -47,7 +47,9 @@ async def test_a_model_in_native_code_is_ended(
     async with asyncio.timeout(A_MINUTE_S / 2):
         await running
 
-    assert not host.is_running() or host.status() == psutil.STATUS_ZOMBIE
+    async with asyncio.timeout(A_MINUTE_S / 4):
+        while host.is_running() and host.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.05)  # it was killed, and the machine is busy
     assert (await jobs.get(job_id)).status is JobStatus.CANCELLED
     (chunk,) = await jobs.chunks(job_id)
     assert (chunk.lease_until, chunk.part_key) == (None, None)
