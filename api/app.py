@@ -72,6 +72,28 @@ RESOURCES = (
     "uploads",
 )
 
+API_ROUTES = (
+    accepting_routes,
+    accounts_routes,
+    api_keys_routes,
+    audit_log_routes,
+    catalog_routes,
+    analytics_routes,
+    deliveries_routes,
+    invitations_routes,
+    jobs_routes,
+    oidc_routes,
+    organization_routes,
+    organizations_routes,
+    own_account_routes,
+    predict_later_routes,
+    schedules_routes,
+    sessions_routes,
+    uploads_routes,
+    usage_routes,
+    webhooks_routes,
+)
+
 
 def create_app(settings: Settings) -> Litestar:
     """The application. It opens nothing before its lifespan begins."""
@@ -85,31 +107,7 @@ def create_app(settings: Settings) -> Litestar:
             pages_routes,
             health_routes,
             metrics_routes,
-            Router(
-                "/api/v1",
-                route_handlers=[
-                    accepting_routes,
-                    accounts_routes,
-                    api_keys_routes,
-                    audit_log_routes,
-                    catalog_routes,
-                    analytics_routes,
-                    deliveries_routes,
-                    invitations_routes,
-                    jobs_routes,
-                    oidc_routes,
-                    organization_routes,
-                    organizations_routes,
-                    own_account_routes,
-                    predict_later_routes,
-                    schedules_routes,
-                    sessions_routes,
-                    uploads_routes,
-                    usage_routes,
-                    webhooks_routes,
-                ],
-                opt=LIMITED_BY_METHOD,
-            ),
+            Router("/api/v1", route_handlers=API_ROUTES, opt=LIMITED_BY_METHOD),
         ],
         middleware=[
             DefineMiddleware(Authentication, trusted=trusted),
