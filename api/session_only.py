@@ -1,11 +1,11 @@
-"""What is not for API keys: whoever holds one could otherwise make more of it."""
+"""The routes that are not for API keys."""
 
 from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from shared.access.api_keys import SessionNeeded
+from shared.access.session_needed import refuse_keys
 
 
 def session_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -14,5 +14,4 @@ def session_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHan
     Raises:
         SessionNeeded: the caller came with an API key.
     """
-    if connection.scope["state"]["caller"].key_id is not None:
-        raise SessionNeeded("this takes somebody who logged in, not an API key")
+    refuse_keys(connection.scope["state"]["caller"], "this takes somebody who logged in, not an API key")

@@ -15,6 +15,7 @@ from shared.access.key_terms import KeyChanges, KeyTerms, check_terms, set_terms
 from shared.access.key_text import key_hash, last_characters, new_key_text
 from shared.access.messages import AccessNews
 from shared.access.roles import administers
+from shared.access.session_needed import refuse_keys
 from shared.access.tables import ApiKeyRow, Tenant
 from shared.audit.actor import Target
 from shared.audit.log import record_audit
@@ -40,12 +41,6 @@ class TooManyKeys(Conflict):
     """The tenant has as many API keys as it may."""
 
     code = "too_many_api_keys"
-
-
-class SessionNeeded(NotAllowed):
-    """Only somebody who logged in may do this."""
-
-    code = "session_needed"
 
 
 class NotYourKey(NotAllowed):
@@ -211,8 +206,7 @@ def _set_secret(row: ApiKeyRow, text: str) -> None:
 
 
 def _require_session(caller: Caller) -> None:
-    if caller.key_id is not None:
-        raise SessionNeeded("API keys are managed by somebody who logged in, not with an API key")
+    refuse_keys(caller, "API keys are managed by somebody who logged in, not with an API key")
 
 
 async def _note(

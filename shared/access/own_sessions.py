@@ -4,9 +4,9 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from shared.access.api_keys import SessionNeeded
 from shared.access.caller import Caller
 from shared.access.messages import AccessNews
+from shared.access.session_needed import SessionNeeded
 from shared.access.session_tables import SessionRow
 from shared.access.sessions import end_sessions
 from shared.access.tables import User
