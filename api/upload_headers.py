@@ -58,17 +58,19 @@ def offset_of(header: str | None) -> int:
     return _bytes(header, name="Upload-Offset")
 
 
-def length_of(header: str | None) -> int | None:
-    """What `Upload-Length` says, if it is there.
+def announced_size(header: str | None, size_bytes: int | None) -> int | None:
+    """What `Upload-Length` or the body's `size_bytes` says, if either is there.
 
     Raises:
-        MalformedRequest: it is no number of bytes, or 0.
+        MalformedRequest: the header is no number of bytes, or 0, or the body says otherwise.
     """
     if header is None:
-        return None
+        return size_bytes
     length = _bytes(header, name="Upload-Length")
     if not length:
         raise MalformedRequest("the header Upload-Length is 0: there are no empty files of rows")
+    if size_bytes not in {None, length}:
+        raise MalformedRequest(f"the header Upload-Length says {length}, and size_bytes says {size_bytes}")
     return length
 
 

@@ -30,7 +30,7 @@ from api.upload_headers import (
     UploadLength,
     UploadOffset,
     WholeDigest,
-    length_of,
+    announced_size,
     offset_of,
     says_complete,
     upload_headers,
@@ -105,7 +105,7 @@ async def create_upload(
     row = await uploads.create(
         caller.tenant_id,
         file_name=tidy_file_name(data.file_name),
-        size_bytes=length_of(upload_length) if data.size_bytes is None else data.size_bytes,
+        size_bytes=announced_size(upload_length, data.size_bytes),
         digest=announced_digest(repr_digest),
     )
     answer = _answer(row, settings)

@@ -196,6 +196,15 @@ async def test_an_upload_that_cannot_be_is_not_begun(sender: Sender, client: Asy
     assert (await client.get(PATH, headers=account.headers)).json()["items"] == []
 
 
+async def test_the_header_of_the_size_is_read_beside_the_body_too(sender: Sender):
+    texts = ("a few", "8", "7")
+
+    answers = [await sender.begin(size_bytes=7, headers={"Upload-Length": text}) for text in texts]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 201]
+    assert answers[1].json()["detail"] == "the header Upload-Length says 8, and size_bytes says 7"
+
+
 async def test_an_upload_can_be_begun_by_headers_alone(client: AsyncClient, account: Account):
     answer = await client.post(PATH, headers=account.headers | {"Upload-Length": "7"})
 
