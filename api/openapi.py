@@ -43,14 +43,14 @@ class _Answer(ResponseSpec):
 def answers(*statuses: int) -> dict[int, ResponseSpec]:
     """The problems that a route answers with, for its `responses`.
 
-    400 is always among them: otherwise Litestar describes one of its own, which nobody is ever sent. So are
-    422, as every parameter is bounded, and 429, as every route is limited.
+    400 is always among them: otherwise Litestar describes one of its own, which nobody is ever sent. What all
+    routes of a kind refuse is added for all of them (api/refusals_described.py).
     """
     return {
         status: _Answer(
             Problem, description=PROBLEM_TEXTS[status], media_type=PROBLEM_JSON, generate_examples=False
         )
-        for status in sorted({400, 422, 429, *statuses})
+        for status in sorted({400, *statuses})
     }
 
 

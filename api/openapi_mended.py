@@ -20,7 +20,7 @@ _WITHOUT_BODY = ("204", "304", "307")
 def mend(document: OpenAPI) -> None:
     """Answers without a body have none, and no parameter is null: it is left out."""
     for item in (document.paths or {}).values():
-        for operation in _operations(item):
+        for operation in operations_of(item):
             for status, answer in (operation.responses or {}).items():
                 if isinstance(answer, OpenAPIResponse) and (
                     operation is item.head or status in _WITHOUT_BODY
@@ -31,7 +31,8 @@ def mend(document: OpenAPI) -> None:
                     parameter.schema = _without_null(parameter.schema)
 
 
-def _operations(item: PathItem) -> Iterator[Operation]:
+def operations_of(item: PathItem) -> Iterator[Operation]:
+    """Those that the address takes."""
     for operation in (item.get, item.put, item.post, item.delete, item.head, item.patch):
         if operation is not None:
             yield operation

@@ -15,10 +15,9 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from api.openapi import PROBLEM_TEXTS
 from api.openapi_mended import mend
 from api.predict_answer import PredictResponse
-from api.problems import PROBLEM_JSON, Problem
+from api.refusals_described import add_refusals, problem_described
 from api.request_bodies_described import binary
 from api.struct_schemas import REFERENCE, StructSchemas, add_schemas
 from shared.jobs.view import JobView
@@ -35,7 +34,7 @@ _DESCRIPTION = (
     "With `Prefer: respond-async` the answer to rows in JSON is a job, unless it comes within the seconds of "
     "`wait=n`; its result, asked for as `application/json`, is what this route answers at once."
 )
-_PROBLEMS = (400, 401, 404, 409, 413, 415, 422, 503, 504)
+_PROBLEMS = (404, 409, 415, 504)
 _KINDS = [PredictRequest, PredictResponse, InferenceRequest, V2Response]
 _TEXT, _NUMBER = Schema(type=OpenAPIType.STRING), Schema(type=OpenAPIType.INTEGER, minimum=1)
 _QUERY = [
@@ -67,6 +66,7 @@ class DescribedApp(Litestar):
         if not _is_described(document):
             self.plugins.get(StructSchemas).add_missing(document)
             _describe(document)
+            add_refusals(document)
             mend(document)
         return document
 
@@ -92,7 +92,7 @@ def _operation() -> Operation:
         responses={
             "200": _answer(),
             "202": _job(),
-            **{str(status): _problem(status) for status in _PROBLEMS},
+            **{str(status): problem_described(status) for status in _PROBLEMS},
         },
     )
 
@@ -158,8 +158,3 @@ def _parameters() -> list[Parameter | Reference]:
 
 def _reference(kind: type) -> Reference:
     return Reference(ref=REFERENCE.format(name=kind.__name__))
-
-
-def _problem(status: int) -> OpenAPIResponse:
-    content = {PROBLEM_JSON: OpenAPIMediaType(schema=Reference(ref=REFERENCE.format(name=Problem.__name__)))}
-    return OpenAPIResponse(description=PROBLEM_TEXTS[status], content=content)

@@ -58,6 +58,15 @@ async def test_every_operation_says_what_it_does_and_how_it_fails(document):
             assert len(problems) == len([s for s in operation["responses"] if int(s) >= 400]), (method, path)
 
 
+async def test_every_operation_of_the_api_says_what_any_of_its_kind_refuses(document):
+    for method, path, operation in operations(document):
+        if path.startswith("/api/"):
+            needed = {"400", "422", "429", "503"}
+            needed |= {"401", "403"} if operation.get("security") != [{}] else set()
+            needed |= {"413"} if "requestBody" in operation else set()
+            assert needed <= operation["responses"].keys(), (method, path)
+
+
 async def test_what_needs_no_token_says_so(document):
     open_to_all = {path for _, path, operation in operations(document) if operation.get("security") == [{}]}
 
