@@ -6,6 +6,7 @@ from litestar import Litestar, Request, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 
+from api.absent_parameters import refuse_nulls
 from api.allowed_methods import tell_all_methods
 from api.auth import Authentication, caller_of, client_of
 from api.client_address import trusted_networks
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> Litestar:
             DefineMiddleware(RateLimiting, settings=settings, trusted=trusted),
         ],
         dependencies=_dependencies(settings),
+        guards=[refuse_nulls],
         exception_handlers={Exception: answer_problem},
         lifespan=[lifespan(settings, tokens)],
         openapi_config=openapi_config(),

@@ -6,7 +6,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 import structlog
@@ -158,7 +158,7 @@ def finding(request: Request[Any, Any, Any] | None, error: Exception) -> Finding
     """The status, code and text for an error of any origin; the request is None outside the framework."""
     if isinstance(error, PlatformError):
         return _of_platform(error)
-    if isinstance(error, ValidationException) or _is_of_the_body(error):
+    if isinstance(error, ValidationException):
         return _of_validation(error)
     if isinstance(error, HTTPException):
         return _of_framework(request, error)
@@ -200,36 +200,17 @@ def _bearer_error(error: errors.Unauthenticated) -> str:
     return "invalid_request" if type(error) is errors.Unauthenticated else "invalid_token"
 
 
-def _is_of_the_body(error: Exception) -> TypeGuard[HTTPException]:
-    """Litestar takes a field of the body for a dependency of its name, such as `settings`, and says 500."""
-    cause = error.__cause__
-    return (
-        isinstance(error, HTTPException)
-        and isinstance(cause, msgspec.ValidationError)
-        and " - at `$.data" in str(cause)
-    )
-
-
-def _of_validation(error: HTTPException) -> Finding:
-    """Litestar raises it from the error of msgspec, whose path tells the body from a parameter."""
+def _of_validation(error: ValidationException) -> Finding:
+    """Litestar raises it from the error of msgspec: of a parameter, as bodies are read by JsonRequest."""
     cause = error.__cause__
     if not isinstance(cause, msgspec.ValidationError):
         return Finding(status=422, code="invalid_input", detail=error.detail)
     found = field_error(cause)
     if found.message == _NO_BODY:
         return Finding(status=400, code="malformed_json", detail="the body is empty; a JSON object is needed")
-    root, _, rest = (found.pointer or "").removeprefix("/").partition("/")
-    if root != "data":
-        detail = f"the parameter {root} does not fit: {found.message}"
-        return Finding(status=422, code="invalid_input", detail=detail)
-    pointer = f"/{rest}" if rest else ""
-    detail = f"the body does not fit: {found.message}" + (f" at {pointer}" if pointer else "")
-    return Finding(
-        status=422,
-        code="invalid_input",
-        detail=detail,
-        errors=(FieldError(message=found.message, pointer=pointer),),
-    )
+    name = (found.pointer or "").removeprefix("/").partition("/")[0]
+    detail = f"the parameter {name} does not fit: {found.message}"
+    return Finding(status=422, code="invalid_input", detail=detail)
 
 
 def _of_framework(request: Request[Any, Any, Any] | None, error: HTTPException) -> Finding:

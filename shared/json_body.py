@@ -16,18 +16,18 @@ class MalformedJson(MalformedRequest):
     code = "malformed_json"
 
 
-def decode_json(body: bytes) -> Any:
-    """Decode a body.
+def decode_json(body: bytes, kind: Any = Any) -> Any:
+    """Decode a body: as any JSON first, so that what is malformed behind what does not fit is malformed.
 
     Raises:
         MalformedJson: it is empty, not JSON, not UTF-8, or nested too deeply.
-        InvalidInput: it holds a whole number of more digits than anything can take.
+        InvalidInput: it is JSON of another shape than `kind`, or holds a whole number of more digits than
+            anything can take.
     """
     try:
-        return _decode(_decode_any, body)
+        return msgspec.convert(_decode(_decode_any, body), kind)
     except msgspec.ValidationError as error:
-        message = str(error).partition(" - at `$")[0]  # the place is no pointer here
-        raise InvalidInput(f"the body does not fit: {message}") from error
+        raise _misfit(error) from error
 
 
 def decode_json_as(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
@@ -40,8 +40,7 @@ def decode_json_as(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     try:
         return _decode(decoder.decode, body)
     except msgspec.ValidationError as error:
-        fault = field_error(error)
-        raise InvalidInput(f"the body does not fit: {fault.message}", [fault]) from error
+        raise _misfit(error) from error
 
 
 def field_error(error: msgspec.ValidationError) -> FieldError:
@@ -52,6 +51,12 @@ def field_error(error: msgspec.ValidationError) -> FieldError:
     message, _, path = str(error).partition(" - at `$")
     pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
     return FieldError(message=message, pointer=pointer)
+
+
+def _misfit(error: msgspec.ValidationError) -> InvalidInput:
+    fault = field_error(error)
+    place = f" at {fault.pointer}" if fault.pointer else ""
+    return InvalidInput(f"the body does not fit: {fault.message}{place}", [fault])
 
 
 _decode_any = msgspec.json.Decoder().decode

@@ -1,6 +1,7 @@
 """Whatever goes wrong, the answer is a problem (RFC 9457) with an id, and tells nothing of the inside."""
 
 import asyncio
+from datetime import datetime
 
 import msgspec
 import pytest
@@ -178,3 +179,36 @@ async def test_answers_at_once_keep_their_own_ids(client):
     )
 
     assert [answer.json()["request_id"] for answer in answers] == [f"id-{n}" for n in range(20)]
+
+
+class Told(msgspec.Struct):
+    """A body with what texts and numbers must not stand for."""
+
+    enabled: bool = True
+    until: datetime | None = None
+    count: int = 1
+
+
+@pytest.mark.parametrize("body", [{"enabled": 0}, {"until": 0}, {"count": "5"}, {"count": 1.5}])
+async def test_a_value_of_another_type_is_not_taken_for_what_it_might_mean(settings, body):
+    @post("/told", opt=PUBLIC, status_code=200)
+    async def take(data: JSONBody[Told]) -> Told:
+        return data
+
+    app = create_app(settings)
+    app.register(take)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://modelyard.test") as sender:
+        answer = await sender.post("/told", json=body)
+
+    [fault] = assert_problem(answer, 422, "invalid_input")["errors"]
+    assert fault["pointer"] == f"/{next(iter(body))}"
+
+
+async def test_the_word_null_is_no_parameter_that_was_left_out(client, account):
+    path = "/api/v1/webhooks/deliveries"
+
+    of_a_job = await client.get(f"{path}?job_id=null", headers=account.headers)
+    of_a_type = await client.get(f"{path}?event_type=null", headers=account.headers)
+
+    assert "job_id" in assert_problem(of_a_job, 422, "invalid_input")["detail"]
+    assert of_a_type.status_code == 200  # a text, such as any other
