@@ -93,3 +93,12 @@ class RawBody(Operation):
 
     def __post_init__(self) -> None:
         self.request_body = _raw_body()
+
+
+@dataclass
+class BodyIfAny(Operation):
+    """A body that may be left out, which Litestar describes as needed."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.request_body, RequestBody):
+            self.request_body.required = False

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from api.openapi import SESSION_ONLY, answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
 from api.permissions import OWN_AFFAIRS
+from api.request_bodies_described import BodyIfAny
 from shared.access.api_keys import ApiKeys, NewKey
 from shared.access.caller import Caller
 from shared.access.key_terms import KeyChanges, KeyTerms, terms_of
@@ -162,7 +163,13 @@ async def change_key(
     return key_answer(await api_keys.change(caller, key, changes))
 
 
-@post("/{key:str}/rotate", status_code=200, security=SESSION_ONLY, responses=answers(401, 403, 404, 422))
+@post(
+    "/{key:str}/rotate",
+    status_code=200,
+    operation_class=BodyIfAny,
+    security=SESSION_ONLY,
+    responses=answers(401, 403, 404, 422),
+)
 async def rotate_key(
     key: KeyRef,
     caller: NamedDependency[Caller],

@@ -22,7 +22,7 @@ from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, 
 from api.permissions import needs
 from api.rate_limit import LIMITED_AS_UPLOAD
 from api.repr_digest import announced_digest
-from api.request_bodies_described import binary
+from api.request_bodies_described import BodyIfAny, binary
 from api.request_body import body_pieces, refuse_beyond
 from api.upload_headers import (
     MOST_BYTES,
@@ -85,13 +85,19 @@ class BytesOfUpload(Operation):
         content = OpenAPIMediaType(
             schema=binary("The bytes of the file from `Upload-Offset` on.", may_be_empty=True)
         )
-        self.request_body = RequestBody(content={"application/octet-stream": content}, required=True)
+        self.request_body = RequestBody(content={"application/octet-stream": content})
         for parameter in self.parameters or ():
             if isinstance(parameter, Parameter) and parameter.name == "Upload-Offset":
                 parameter.required = True  # the handler says what is missing
 
 
-@post("/", status_code=201, opt=LIMITED_AS_UPLOAD, responses=answers(400, 401, 409, 413, 422))
+@post(
+    "/",
+    status_code=201,
+    operation_class=BodyIfAny,
+    opt=LIMITED_AS_UPLOAD,
+    responses=answers(400, 401, 409, 413, 422),
+)
 async def create_upload(
     caller: NamedDependency[Caller],
     *,
