@@ -6,7 +6,6 @@ from litestar import Litestar, Request, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 
-from api.absent_parameters import refuse_nulls
 from api.allowed_methods import tell_all_methods
 from api.auth import Authentication, caller_of, client_of
 from api.client_address import trusted_networks
@@ -15,6 +14,7 @@ from api.lifespan import lifespan
 from api.login_door import LoginDoor
 from api.openapi import openapi_config
 from api.pages.docs import pages_routes
+from api.parameter_words import refuse_odd_words
 from api.permissions import undeclared
 from api.predict_described import DescribedApp
 from api.predict_route import PredictRoute
@@ -115,7 +115,7 @@ def create_app(settings: Settings) -> Litestar:
             DefineMiddleware(RateLimiting, settings=settings, trusted=trusted),
         ],
         dependencies=_dependencies(settings),
-        guards=[refuse_nulls],
+        guards=[refuse_odd_words],
         exception_handlers={Exception: answer_problem},
         lifespan=[lifespan(settings, tokens)],
         openapi_config=openapi_config(),

@@ -24,6 +24,7 @@ PROBLEM_TEXTS: Final = {
     409: "Against the present state; the detail says why.",
     410: "It was there and is gone.",
     413: "Too large; the detail names the limit.",
+    414: "The address is too long; the detail names the limit.",
     415: "A content type or format that is not read here.",
     416: "The range begins behind the end; `Content-Range` says where that is.",
     422: "Readable, and does not fit; `errors` says where.",

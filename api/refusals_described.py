@@ -9,7 +9,7 @@ from api.openapi_mended import operations_of
 from api.problems import PROBLEM_JSON, Problem
 from api.struct_schemas import REFERENCE
 
-_OF_ALL: Final = (400, 422, 429, 503)
+_OF_ALL: Final = (400, 414, 422, 429, 503)
 _OF_CALLERS: Final = (401, 403)  # where the caller must be known
 _OF_BODIES: Final = (413,)
 

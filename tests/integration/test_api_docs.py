@@ -61,7 +61,7 @@ async def test_every_operation_says_what_it_does_and_how_it_fails(document):
 async def test_every_operation_of_the_api_says_what_any_of_its_kind_refuses(document):
     for method, path, operation in operations(document):
         if path.startswith("/api/"):
-            needed = {"400", "422", "429", "503"}
+            needed = {"400", "414", "422", "429", "503"}
             needed |= {"401", "403"} if operation.get("security") != [{}] else set()
             needed |= {"413"} if "requestBody" in operation else set()
             assert needed <= operation["responses"].keys(), (method, path)

@@ -212,3 +212,13 @@ async def test_the_word_null_is_no_parameter_that_was_left_out(client, account):
 
     assert "job_id" in assert_problem(of_a_job, 422, "invalid_input")["detail"]
     assert of_a_type.status_code == 200  # a text, such as any other
+
+
+async def test_a_number_is_no_time_of_the_query(client, account):
+    path = "/api/v1/audit-log"
+
+    number = await client.get(f"{path}?until=0.5", headers=account.headers)
+    time = await client.get(f"{path}?until=2026-01-31T12:00:00Z", headers=account.headers)
+
+    assert "until" in assert_problem(number, 422, "invalid_input")["detail"]
+    assert time.status_code == 200

@@ -1,0 +1,48 @@
+"""A parameter of the query that is read from a word that stands for something else is refused.
+
+The framework would read `null` as nothing, wherever no text is wanted, and a number as seconds since 1970,
+where a time is.
+"""
+
+from datetime import datetime
+from functools import cache
+from typing import Any, cast
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+
+from shared.errors import InvalidInput
+
+_NULL = "null"
+
+
+def refuse_odd_words(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """For the `guards` of the application.
+
+    Raises:
+        InvalidInput: a parameter that is no text is `null`, or one that is a time is a number.
+    """
+    for name, value in connection.query_params.multi_items():
+        kinds = _kinds(cast("HTTPRouteHandler", handler)).get(name, {str})
+        if value.lower() == _NULL and str not in kinds:
+            raise InvalidInput(f"the parameter {name} does not fit: leave it out, rather than send null")
+        if datetime in kinds and _is_number(value):
+            raise InvalidInput(f"the parameter {name} does not fit: a time is such as 2026-01-31T12:00:00Z")
+
+
+@cache
+def _kinds(handler: HTTPRouteHandler) -> dict[str, set[Any]]:
+    """What each of the handler's parameters may be."""
+    fields = handler.parsed_fn_signature.parameters
+    return {
+        getattr(field.kwarg_definition, "name", None) or name: {field.annotation, *field.args}
+        for name, field in fields.items()
+    }
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
