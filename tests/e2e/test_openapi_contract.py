@@ -29,7 +29,7 @@ ENDINGS = ("POST /api/v1/auth/logout-everywhere", "DELETE /api/v1/auth/sessions/
 async def contract_api(serving, tmp_path_factory):
     """An API without limits of rates, with a model and a job to ask for."""
     await serving.upload("iris", DummyClassifier(strategy="constant", constant=1).fit([[0.0]] * 2, [1, 2]))
-    limits = ("read", "write", "upload", "predict")
+    limits = ("read", "write", "upload", "predict", "login", "login_address")
     with ExitStack() as stack:
         unlimited = {f"{kind}_per_minute": 0 for kind in limits}
         folder = tmp_path_factory.mktemp("contract")
