@@ -21,6 +21,7 @@ from shared.jobs.retention import end_retention
 from shared.mail.mailer import open_mailer
 from shared.messaging.actors import DELIVER
 from shared.messaging.broker import Messenger
+from shared.quotas.days import forget_old_days
 from shared.schedules.due import DueSchedules
 from shared.schedules.scheduled_jobs import open_scheduled_jobs
 from shared.settings import Settings
@@ -81,6 +82,7 @@ class _Duties:
             self.remove_expired_access,
             self.resend_lost_validations,
             self.fold_old_statistics,
+            self.forget_old_days,
             self.forget_old_acts,
             self.remove_uploads,
             self.remove_orphans,
@@ -158,6 +160,11 @@ class _Duties:
         async with self._database.transaction() as session:
             await fold_minutes(session, minutes_days=self._settings.statistics_minutes_days)
             await forget_old_counts(session)
+
+    async def forget_old_days(self) -> None:
+        """Remove what tenants used on days of long ago."""
+        async with self._database.transaction() as session:
+            await forget_old_days(session)
 
     async def forget_old_acts(self) -> None:
         """Remove what the audit log has kept for long enough."""

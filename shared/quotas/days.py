@@ -15,6 +15,9 @@ from shared.quotas.limits import limit_of
 from shared.quotas.quota import MOST, Quota
 from shared.settings import Settings
 
+KEPT_DAYS: Final = 400  # as long as analytics keep their hours
+MOST_FORGOTTEN: Final = 5000  # rows at a time
+
 # One statement decides and counts: of two at once the second waits for the first, and sees what it left.
 _COUNT_ROWS: Final = text("""
 INSERT INTO tenant_days AS t (tenant_id, day, job_rows)
@@ -38,6 +41,15 @@ ORDER BY 1, 2
 ON CONFLICT (tenant_id, day) DO UPDATE SET
     requests = t.requests + excluded.requests,
     prediction_rows = t.prediction_rows + excluded.prediction_rows
+""")
+
+
+_FORGET: Final = text("""
+DELETE FROM tenant_days WHERE (tenant_id, day) IN (
+    SELECT tenant_id, day FROM tenant_days
+    WHERE day < (now() AT TIME ZONE 'UTC')::date - CAST(:days AS integer)
+    ORDER BY day LIMIT :most FOR UPDATE SKIP LOCKED
+)
 """)
 
 
@@ -72,3 +84,8 @@ async def add_requests(session: AsyncSession, uses: Iterable[Use]) -> None:
         models, days, requests, rows = map(list, zip(*columns, strict=True))
         given = {"models": models, "days": days, "requests": requests, "rows": rows}
         await session.execute(_ADD_REQUESTS, given)
+
+
+async def forget_old_days(session: AsyncSession) -> None:
+    """Remove days that are more than KEPT_DAYS ago by the database's clock, a bounded number."""
+    await session.execute(_FORGET, {"days": KEPT_DAYS, "most": MOST_FORGOTTEN})

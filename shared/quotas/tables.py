@@ -16,7 +16,7 @@ class TenantDayRow(Base):
     __tablename__ = "tenant_days"
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"), primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
     requests: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # to predict
     prediction_rows: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # that they had
     job_rows: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")

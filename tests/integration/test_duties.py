@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import func, update
+from sqlalchemy import Date, func, insert, select, update
 
 from shared.catalog.tables import VersionRow
 from shared.database.engine import Database
@@ -13,6 +13,7 @@ from shared.jobs.job import Priority
 from shared.jobs.tables import ChunkRow
 from shared.messaging.broker import Messenger
 from shared.messaging.redis import connect_redis
+from shared.quotas.tables import TenantDayRow
 from shared.settings import Settings
 from shared.storage.store import Storage
 from shared.webhooks.service import record_event
@@ -93,6 +94,22 @@ async def test_a_round_with_nothing_lost_sends_nothing(
 
     assert await redis.keys() == []
     assert await messages(settings, "webhooks") + await messages(settings, "jobs") == 0
+
+
+async def test_what_was_used_is_forgotten_after_400_days(
+    duties: dict[str, Duty], account: Account, database: Database
+):
+    async with database.transaction() as session:
+        for days in (0, 400, 401, 900):
+            day = func.timezone("UTC", func.now()).cast(Date) - days
+            await session.execute(insert(TenantDayRow).values(tenant_id=account.tenant_id, day=day))
+
+    await duties["forget_old_days"].run()
+    await duties["forget_old_days"].run()
+
+    async with database.transaction() as session:
+        ago = func.timezone("UTC", func.now()).cast(Date) - TenantDayRow.day
+        assert sorted(await session.scalars(select(ago))) == [0, 400]
 
 
 async def messages(settings: Settings, queue: str) -> int:
