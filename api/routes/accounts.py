@@ -68,12 +68,17 @@ class SwitchRequest(RefreshRequest, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A user, as they see themselves; `tenant_id` is the organisation that they act in."""
+    """A user, as they see themselves.
+
+    `tenant_id` is the organisation that they act in, `home_organization_id` the one that they log in to;
+    null to an API key that is for another.
+    """
 
     id: UUID
     email: str
     full_name: str
     tenant_id: UUID
+    home_organization_id: UUID | None
     created_at: datetime
 
 
@@ -163,6 +168,8 @@ async def me(
 ) -> MeAnswer:
     """The caller's own account, and their organisations; by an API key, the one that it is for."""
     answer = user_answer(await accounts.user(caller), caller.tenant_id)
+    if caller.key_id is not None and answer.home_organization_id != caller.tenant_id:
+        answer = msgspec.structs.replace(answer, home_organization_id=None)
     return MeAnswer(organizations=await organizations.list_all(caller), **msgspec.structs.asdict(answer))
 
 
@@ -173,6 +180,7 @@ def user_answer(user: User, tenant_id: UUID) -> UserAnswer:
         email=user.email,
         full_name=user.full_name,
         tenant_id=tenant_id,
+        home_organization_id=user.tenant_id,
         created_at=user.created_at,
     )
 

@@ -1,6 +1,7 @@
 """A user's own account: its name, address and password; and a way back for whoever forgot that."""
 
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from litestar import Router, patch, post
@@ -26,6 +27,9 @@ class MeChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     full_name: Name | None = None
     email: Email | None = None
     password: GivenPassword = ""
+    home_organization_id: Annotated[
+        UUID | None, Meta(description="Which of the caller's organisations a log-in starts in.")
+    ] = None
 
 
 class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +63,7 @@ class ResetAnswer(msgspec.Struct, frozen=True, kw_only=True):
     status_code=200,
     opt=LIMITED_AS_LOGIN,
     security=SESSION_ONLY,
-    responses=answers(401, 403, 409, 422),
+    responses=answers(401, 403, 404, 409, 422),
 )
 async def change_me(
     data: JSONBody[MeChanges],
@@ -67,8 +71,8 @@ async def change_me(
     own_account: NamedDependency[OwnAccount],
     client: NamedDependency[Client],
 ) -> UserAnswer:
-    """Change the caller's name or email address. Both addresses are told of it by mail."""
-    wanted = AccountChange(full_name=data.full_name, email=data.email)
+    """Change the caller's name, email address or home. Both addresses are told of it by mail."""
+    wanted = AccountChange(full_name=data.full_name, email=data.email, home=data.home_organization_id)
     user = await own_account.change(caller, wanted, password=data.password, client=client)
     return user_answer(user, caller.tenant_id)
 

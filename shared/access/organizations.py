@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.access.acts import note_organization
 from shared.access.caller import Caller
 from shared.access.homes import add_member, add_tenant
-from shared.access.members import NotAMember, current_role, member_role
+from shared.access.members import NotAMember, current_role
 from shared.access.permissions import Role
 from shared.access.roles import check_administers
 from shared.access.tables import Tenant, User
@@ -118,14 +118,21 @@ async def make_room(session: AsyncSession, user_id: UUID, *, most: int) -> None:
         raise TooManyOrganizations(f"you are in {most} organisations, which is the most: leave one first")
 
 
-async def check_is_in(session: AsyncSession, user_id: UUID, organization: str) -> None:
+async def check_is_in(session: AsyncSession, user_id: UUID, organization: str, *, lock: bool = False) -> None:
     """Let only those pass who are in it.
+
+    Args:
+        lock: they stay in it until the transaction ends.
 
     Raises:
         OrganizationNotFound: they are not, or there is none with this id.
     """
     tenant_id = parse_id(organization)
-    if tenant_id is None or await member_role(session, tenant_id=tenant_id, user_id=user_id) is None:
+    key = None if tenant_id is None else (tenant_id, user_id)
+    if (
+        key is None
+        or await session.get(MemberRow, key, with_for_update={"read": True} if lock else None) is None
+    ):
         raise OrganizationNotFound(f"you are in no organisation with the id {organization!r}")
 
 

@@ -1,5 +1,7 @@
 """What somebody who is logged in changes about their account."""
 
+from uuid import UUID
+
 import msgspec
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +12,7 @@ from shared.access.client import Client
 from shared.access.login_delays import LoginDelays
 from shared.access.messages import AccessNews
 from shared.access.new_password import set_password, void_resets
+from shared.access.organizations import check_is_in
 from shared.access.own_sessions import require_session
 from shared.access.passwords import PasswordHasher
 from shared.access.registration import check_password, normal_email
@@ -32,6 +35,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
 
     full_name: str | None = None
     email: str | None = None
+    home: UUID | None = None  # the organisation to log in to
 
 
 class OwnAccount:
@@ -44,11 +48,12 @@ class OwnAccount:
         self._news, self._delays = news, delays
 
     async def change(self, caller: Caller, wanted: AccountChange, *, password: str, client: Client) -> User:
-        """Change the name, or the address, which takes the password.
+        """Change the name, the home, or the address, which takes the password: all that is given, or nothing.
 
         Raises:
             SessionNeeded: the caller came with an API key.
             InvalidInput: the address is none.
+            OrganizationNotFound: the caller is in none with the id of the home to be.
             WrongPassword, LoginDelayed: the password is not theirs.
             EmailTaken: somebody else has the address.
         """
@@ -60,9 +65,9 @@ class OwnAccount:
         try:
             async with self._database.transaction() as session:
                 user = await _hold(session, user)
-                before = _shown(user)
                 await _change(session, user, full_name=wanted.full_name, email=email)
-                await _note(session, "user.change", user, before=before, after=_shown(user))
+                if wanted.home is not None:
+                    await _move_home(session, user, wanted.home)
         except IntegrityError:
             raise EmailTaken("an account with this email address exists") from None
         return user
@@ -109,10 +114,24 @@ async def _hold(session: AsyncSession, seen: User) -> User:
 
 
 async def _change(session: AsyncSession, user: User, *, full_name: str | None, email: str | None) -> None:
+    was = _shown(user)
     if full_name is not None:
         user.full_name = full_name.strip()
-    if email is None or email == user.email:
-        return
+    if email is not None and email != user.email:
+        await _change_address(session, user, email)
+    if _shown(user) != was:
+        await _note(session, "user.change", user, before=was, after=_shown(user))
+
+
+async def _move_home(session: AsyncSession, user: User, home: UUID) -> None:
+    """The organisation is told of it in its own log; the one of before is none of its business."""
+    await check_is_in(session, user.id, str(home), lock=True)
+    if home != user.tenant_id:
+        user.tenant_id = home
+        await _note(session, "user.change", user, after={"home_organization_id": str(home)}, tenant_id=home)
+
+
+async def _change_address(session: AsyncSession, user: User, email: str) -> None:
     before, user.email = user.email, email
     await session.flush()
     await void_resets(session, user)  # they were mailed to the address of before
@@ -137,9 +156,10 @@ async def _note(
     *,
     before: dict[str, str] | None = None,
     after: dict[str, str] | None = None,
+    tenant_id: UUID | None = None,
 ) -> None:
     target = Target(type="user", id=user.id, name=user.email)
-    await record_audit(session, action=action, target=target, before=before, after=after)
+    await record_audit(session, action=action, target=target, before=before, after=after, tenant_id=tenant_id)
 
 
 def _wrong() -> WrongPassword:

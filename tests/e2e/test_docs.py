@@ -432,7 +432,7 @@ def test_a_team_is_looked_after_as_the_page_says(reader):
     tokens = httpx.post(f"{reader.base_url}/api/v1/auth/login", json=who).raise_for_status().json()
     token, user = tokens["access_token"], tokens["user"]
     page = blocks("docs/how-to/teams.md", "bash")
-    rename, make, invite, look, accept, register, me, switch, people, leave = page
+    rename, make, invite, look, accept, register, me, switch, home, people, leave = page
 
     renamed = json.loads(reader.types(rename, TOKEN=token))
     assert renamed.keys() == json.loads(blocks("docs/how-to/teams.md", "json")[0]).keys()
@@ -447,6 +447,8 @@ def test_a_team_is_looked_after_as_the_page_says(reader):
     refresh = tokens["refresh_token"]
     switched = json.loads(reader.types(switch, TOKEN=token, ORGANIZATION=made["id"], REFRESH=refresh))
     assert switched["user"]["tenant_id"] == made["id"]
+    moved = json.loads(reader.types(home, TOKEN=token, ORGANIZATION=made["id"]))
+    assert moved["home_organization_id"] == made["id"]
     # Alone in it, there is nobody to lower, to remove or to hand it over to.
     for code, refusals in ((people, 2), (leave, 1)):
         assert reader.types(code, TOKEN=token, USER_ID=user["id"]).count('"code":"last_owner"') == refusals

@@ -42,7 +42,14 @@ async def test_registering_makes_a_user_with_a_tenant_and_gives_no_hash_away(cli
     answer = await client.post("/api/v1/auth/register", json=JOHN)
 
     assert answer.status_code == 201
-    assert set(answer.json()) == {"id", "email", "full_name", "tenant_id", "created_at"}
+    assert set(answer.json()) == {
+        "id",
+        "email",
+        "full_name",
+        "tenant_id",
+        "home_organization_id",
+        "created_at",
+    }
     async with database.transaction() as session:
         user = await session.scalar(select(User))
         assert (await session.get(Tenant, user.tenant_id)) is not None

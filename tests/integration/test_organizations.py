@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from shared.access.caller import Caller
+from shared.access.client import Client
 from shared.access.homes import add_member
 from shared.access.organizations import Organizations, TooManyOrganizations
 from shared.access.permissions import Role
@@ -19,6 +20,7 @@ API = "/api/v1"
 HERE = f"{API}/organization"
 MINE = f"{API}/organizations"
 OWNER, ADMIN, MEMBER, VIEWER = Role
+CLIENT = Client(address="127.0.0.1", user_agent="pytest")
 
 
 @pytest.fixture
@@ -156,3 +158,67 @@ async def test_a_key_shows_no_other_organisation_of_its_maker(client, account):
     me = (await client.get(f"{API}/auth/me", headers={"X-API-Key": key.json()["secret"]})).json()
 
     assert [each["id"] for each in me["organizations"]] == [str(account.tenant_id)]
+    assert me["home_organization_id"] == str(account.tenant_id)
+
+
+@pytest.fixture
+def home(client, account):
+    """Where the account would log in to now, by what it is told and by what a log-in does."""
+
+    async def ask(**body):
+        if body:
+            answer = await client.patch(f"{API}/auth/me", json=body, headers=account.headers)
+            if answer.status_code != 200:
+                return code_of(answer)
+        told = (await client.get(f"{API}/auth/me", headers=account.headers)).json()
+        return told["home_organization_id"]
+
+    return ask
+
+
+async def test_a_log_in_starts_in_the_home_that_was_chosen(client, account, home, app):
+    other = (await client.post(MINE, json={"name": "Other"}, headers=account.headers)).json()["id"]
+    first = await home()
+
+    chosen = await home(home_organization_id=other)
+    logged_in = await app.state.accounts.begin(account.user_id, client=CLIENT, method="password")
+
+    assert (first, chosen, str(logged_in.tenant_id)) == (str(account.tenant_id), other, other)
+    here = (await client.get(HERE, headers=account.headers)).json()["id"]
+    assert here == first  # sessions of before stay where they are
+
+
+async def test_a_home_is_one_of_their_own_organisations(account, stranger, home):
+    not_theirs = await home(home_organization_id=str(stranger.tenant_id), full_name="Changed")
+    malformed = await home(home_organization_id="nonsense")
+
+    assert (not_theirs, malformed) == ((404, "organization_not_found"), (422, "invalid_input"))
+    assert await home() == str(account.tenant_id)
+
+
+async def test_whoever_is_removed_from_their_home_is_at_home_where_they_were_before(
+    client, account, stranger, home, database
+):
+    async with database.transaction() as opened:
+        await add_member(opened, tenant_id=stranger.tenant_id, user_id=account.user_id, role=MEMBER)
+    chosen = await home(home_organization_id=str(stranger.tenant_id))
+
+    await client.delete(f"{HERE}/members/{account.user_id}", headers=stranger.headers)
+
+    assert (chosen, await home()) == (str(stranger.tenant_id), str(account.tenant_id))
+
+
+async def test_only_the_new_home_is_told_of_it(client, account, stranger, home, database):
+    async with database.transaction() as opened:
+        await add_member(opened, tenant_id=stranger.tenant_id, user_id=account.user_id, role=MEMBER)
+
+    await home(home_organization_id=str(stranger.tenant_id))
+
+    logs = [
+        (await client.get(f"{API}/audit-log?action=user.change", headers=who.headers)).json()["items"]
+        for who in (account, stranger)
+    ]
+    assert [[each["after"] for each in log] for log in logs] == [
+        [],
+        [{"home_organization_id": str(stranger.tenant_id)}],
+    ]
