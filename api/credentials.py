@@ -123,6 +123,10 @@ class Credentials:
         """Their sessions may have ended, or somewhere they have another role, or none any longer."""
         self._forget(lambda caller: caller.user_id == user_id)
 
+    def forget_organization(self, tenant_id: UUID) -> None:
+        """It was deleted: its keys and sessions have ended."""
+        self._forget(lambda caller: caller.tenant_id == tenant_id)
+
     def forget_all(self) -> None:
         """Look up everything again: messages may have been lost. What PostgreSQL cannot say stays good."""
         self._told += 1

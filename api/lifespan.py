@@ -92,7 +92,7 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     closing.push_async_callback(state.accounts.close)
     state.sessions = OwnSessions(several, news)
     state.api_keys = ApiKeys(settings, state.database, news)
-    state.organizations = Organizations(settings, several)
+    state.organizations = Organizations(settings, several, news)
     state.members = Members(several, news)
     state.invitations = Invitations(settings, several)
     asks = {"passwords": state.passwords, "news": news, "delays": delays}

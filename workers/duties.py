@@ -30,6 +30,7 @@ from shared.uploads.expiry import remove_old_uploads
 from shared.uploads.service import Uploads
 from shared.webhooks.asking import due_deliveries
 from shared.webhooks.retention import remove_old_deliveries
+from workers.dissolution import Dissolution
 from workers.mails import MailRound
 from workers.orphans import OrphanSweep
 
@@ -65,6 +66,9 @@ class _Duties:
         )
         self._schedules = DueSchedules(database, jobs)
         self._orphans = OrphanSweep(database, storage)
+        self._dissolution = Dissolution(
+            database, redis, messenger=messenger, storage=storage, news=self._news
+        )
         self._mails = MailRound(database, open_mailer(settings))
 
     def all(self) -> list[Duty]:
@@ -84,6 +88,7 @@ class _Duties:
             self.fold_old_statistics,
             self.forget_old_days,
             self.forget_old_acts,
+            self.remove_dissolved,
             self.remove_uploads,
             self.remove_orphans,
         )
@@ -170,6 +175,10 @@ class _Duties:
         """Remove what the audit log has kept for long enough."""
         async with self._database.transaction() as session:
             await forget_old_acts(session, days=self._settings.audit_days)
+
+    async def remove_dissolved(self) -> None:
+        """Remove what organisations had that were deleted."""
+        await self._dissolution.round()
 
     async def remove_uploads(self) -> None:
         """Remove uploads whose time is up, and what belongs to none."""

@@ -4,9 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get, patch, post
+from litestar import Router, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
 from api.openapi import SESSION_ONLY, answers
@@ -22,6 +22,11 @@ OrganizationName = Annotated[
     str,
     Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"),
     Meta(examples=["Weather Office"]),
+]
+
+
+Confirm = Annotated[
+    str, QueryParameter(max_length=200, description="The organisation's name, as this cannot be undone.")
 ]
 
 
@@ -47,6 +52,18 @@ async def rename_organization(
 ) -> Organization:
     """Give the organisation another name. For owners and admins."""
     return await organizations.rename(caller, name=data.name)
+
+
+@delete("/", status_code=204, opt=needs(Scope.ADMIN), responses=answers(401, 403, 422))
+async def delete_organization(
+    caller: NamedDependency[Caller], organizations: NamedDependency[Organizations], confirm: Confirm = ""
+) -> None:
+    """Delete the organisation with all that it has, for good. For owners.
+
+    Its sessions and API keys end at once, its jobs are cancelled; models, jobs and files are removed within
+    hours.
+    """
+    await organizations.delete(caller, confirm=confirm)
 
 
 @get("/", status_code=200, responses=answers(400, 401, 403, 422))
@@ -76,6 +93,7 @@ organization_routes = Router(
     route_handlers=[
         get_organization,
         rename_organization,
+        delete_organization,
         leave_organization,
         transfer_organization,
         members_routes,

@@ -3,7 +3,8 @@
 Redis keys:
 
     access    pub/sub channel: `key:{id}` was revoked or changed, `session:{id}` ended or acts elsewhere,
-              `user:{id}` is not what they were: whatever speaks for them is to be looked up again.
+              `user:{id}` is not what they were, `organization:{id}` was deleted: whatever speaks for them
+              is to be looked up again.
               Published and heard by the API.
 
 It is only a hint: PostgreSQL knows, and every process looks there again after a few seconds.
@@ -36,6 +37,9 @@ class AccessMemory(Protocol):
     def forget_user(self, user_id: UUID) -> None:
         """Their sessions may have ended, and they may do other things than before."""
 
+    def forget_organization(self, tenant_id: UUID) -> None:
+        """Nobody is in it any more."""
+
     def forget_all(self) -> None:
         """Any may have been revoked or changed."""
 
@@ -66,6 +70,11 @@ class AccessNews:
             self._memory.forget_user(user_id)
             await self._announce("user", user_id)
 
+    async def tell_organization(self, tenant_id: UUID) -> None:
+        """The organisation was deleted."""
+        self._memory.forget_organization(tenant_id)
+        await self._announce("organization", tenant_id)
+
     async def _announce(self, kind: str, who: UUID) -> None:
         try:
             await self._redis.publish(ACCESS_CHANNEL, f"{kind}:{who}")
@@ -75,7 +84,12 @@ class AccessNews:
 
 def follow_access(redis: Redis, memory: AccessMemory) -> Subscriber:
     """Keeps `memory` told, once started."""
-    forget = {"key": memory.forget_key, "session": memory.forget_session, "user": memory.forget_user}
+    forget = {
+        "key": memory.forget_key,
+        "session": memory.forget_session,
+        "user": memory.forget_user,
+        "organization": memory.forget_organization,
+    }
 
     def hear(text: str) -> None:
         kind, _, spelled = text.partition(":")

@@ -9,14 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.acts import note_organization
 from shared.access.caller import Caller
+from shared.access.dissolution import dissolve
 from shared.access.homes import add_member, add_tenant
 from shared.access.members import NotAMember, current_role
-from shared.access.permissions import Role
+from shared.access.messages import AccessNews
+from shared.access.permissions import Role, RoleTooLow
 from shared.access.roles import check_administers
 from shared.access.tables import Tenant, User
 from shared.access.team_tables import MemberRow
 from shared.database.engine import Database
-from shared.errors import Conflict, NotFound
+from shared.database.tenant_lock import lock_tenant
+from shared.errors import Conflict, InvalidInput, NotFound
 from shared.ids import parse_id
 from shared.settings import Settings
 
@@ -33,6 +36,12 @@ class OrganizationNotFound(NotFound):
     code = "organization_not_found"
 
 
+class NotConfirmed(InvalidInput):
+    """What cannot be undone is to be confirmed by a name, and was not."""
+
+    code = "not_confirmed"
+
+
 class Organization(msgspec.Struct, frozen=True, kw_only=True):
     """An organisation, as somebody in it sees it."""
 
@@ -45,8 +54,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
 class Organizations:
     """What the API does with organisations as such."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self._most, self._database = settings.max_organizations, database
+    def __init__(self, settings: Settings, database: Database, news: AccessNews) -> None:
+        self._most, self._database, self._news = settings.max_organizations, database, news
 
     async def get(self, caller: Caller) -> Organization:
         """The one that the caller acts in.
@@ -103,6 +112,30 @@ class Organizations:
                 session, tenant, "organization.change", before=before, after={"name": name}
             )
         return await self.get(caller)
+
+    async def delete(self, caller: Caller, *, confirm: str) -> None:
+        """End the caller's organisation: here at once, in every other process within a second.
+
+        Args:
+            confirm: its name.
+
+        Raises:
+            RoleTooLow: the caller is no owner.
+            NotConfirmed: that is not its name.
+        """
+        async with self._database.transaction() as session:
+            await lock_tenant(session, caller.tenant_id)
+            role = await current_role(session, caller)
+            if role is not Role.OWNER:
+                raise RoleTooLow(f"only an owner deletes the organisation; you are a {role}")
+            tenant = await session.get_one(Tenant, caller.tenant_id, with_for_update={"key_share": True})
+            if confirm != tenant.name:
+                raise NotConfirmed(
+                    f"this cannot be undone: to delete the organisation, send its name, {tenant.name!r},"
+                    " as the parameter `confirm`"
+                )
+            await dissolve(session, tenant)
+        await self._news.tell_organization(caller.tenant_id)
 
 
 async def make_room(session: AsyncSession, user_id: UUID, *, most: int) -> None:

@@ -64,9 +64,11 @@ class OwnAccount:
             await self._prove(user, password, client)
         try:
             async with self._database.transaction() as session:
+                if wanted.home is not None:  # before the user's row, as whoever ends memberships holds them
+                    await check_is_in(session, user.id, str(wanted.home), lock=True)
                 user = await _hold(session, user)
                 await _change(session, user, full_name=wanted.full_name, email=email)
-                if wanted.home is not None:
+                if wanted.home not in {None, user.tenant_id}:
                     await _move_home(session, user, wanted.home)
         except IntegrityError:
             raise EmailTaken("an account with this email address exists") from None
@@ -125,10 +127,8 @@ async def _change(session: AsyncSession, user: User, *, full_name: str | None, e
 
 async def _move_home(session: AsyncSession, user: User, home: UUID) -> None:
     """The organisation is told of it in its own log; the one of before is none of its business."""
-    await check_is_in(session, user.id, str(home), lock=True)
-    if home != user.tenant_id:
-        user.tenant_id = home
-        await _note(session, "user.change", user, after={"home_organization_id": str(home)}, tenant_id=home)
+    user.tenant_id = home
+    await _note(session, "user.change", user, after={"home_organization_id": str(home)}, tenant_id=home)
 
 
 async def _change_address(session: AsyncSession, user: User, email: str) -> None:

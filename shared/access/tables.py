@@ -14,7 +14,10 @@ class Tenant(Identified, Base):
     """An organisation: owner of models, jobs and keys. Everybody who registers gets one of their own."""
 
     __tablename__ = "tenants"
-    __table_args__ = (Index("ix_tenants_own_quotas", "id", postgresql_where=text("quotas <> '{}'")),)
+    __table_args__ = (
+        Index("ix_tenants_own_quotas", "id", postgresql_where=text("quotas <> '{}'")),
+        Index("ix_tenants_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+    )
 
     name: Mapped[str]
     webhook_salt: Mapped[bytes]  # the tenant's webhook secret is derived from it; a new salt is a new secret
@@ -23,6 +26,7 @@ class Tenant(Identified, Base):
     quotas: Mapped[dict[str, Any]] = mapped_column(  # by shared.quotas.quota.Quota; else the default
         default=dict, server_default=text("'{}'")
     )
+    deleted_at: Mapped[datetime | None]  # since then nobody is in it; the row goes when all it had is removed
 
 
 class User(Identified, Base):
@@ -30,8 +34,8 @@ class User(Identified, Base):
 
     __tablename__ = "users"
 
-    # The organisation that they log in to, one of those in `members`.
-    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    # The organisation that they log in to, one of those in `members`. They do not go with it.
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
     email: Mapped[str] = mapped_column(unique=True)  # in lower case
     full_name: Mapped[str]
     password_hash: Mapped[str]

@@ -27,11 +27,11 @@ MAX_PAUSE_S = 600
 
 
 async def lock_deliveries(session: AsyncSession, tenant_id: UUID) -> Tenant | None:
-    """Wait until nobody else claims or records attempts of the tenant. None where the tenant is gone.
+    """Wait until nobody else claims or records attempts of the tenant. None where the tenant has ended.
 
     The row is locked so that others may still refer to it: recording an event does not wait.
     """
-    query = select(Tenant).where(Tenant.id == tenant_id)
+    query = select(Tenant).where(Tenant.id == tenant_id, Tenant.deleted_at.is_(None))
     return await session.scalar(
         query.with_for_update(key_share=True).execution_options(populate_existing=True)
     )

@@ -432,7 +432,7 @@ def test_a_team_is_looked_after_as_the_page_says(reader):
     tokens = httpx.post(f"{reader.base_url}/api/v1/auth/login", json=who).raise_for_status().json()
     token, user = tokens["access_token"], tokens["user"]
     page = blocks("docs/how-to/teams.md", "bash")
-    rename, make, invite, look, accept, register, me, switch, home, people, leave = page
+    rename, make, invite, look, accept, register, me, switch, home, people, leave, delete = page
 
     renamed = json.loads(reader.types(rename, TOKEN=token))
     assert renamed.keys() == json.loads(blocks("docs/how-to/teams.md", "json")[0]).keys()
@@ -452,6 +452,9 @@ def test_a_team_is_looked_after_as_the_page_says(reader):
     # Alone in it, there is nobody to lower, to remove or to hand it over to.
     for code, refusals in ((people, 2), (leave, 1)):
         assert reader.types(code, TOKEN=token, USER_ID=user["id"]).count('"code":"last_owner"') == refusals
+    assert '"code":"not_confirmed"' in reader.types(delete, TOKEN=token)  # they act in another by now
+    assert reader.types(delete.replace("Weather Office", "Storm Warnings"), TOKEN=token) == ""
+    assert json.loads(reader.types(me, TOKEN=token))["code"] == "session_ended"
 
 
 def test_an_account_is_looked_after_as_the_page_says(reader, platform):

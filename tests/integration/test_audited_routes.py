@@ -257,6 +257,8 @@ async def organizations(owner: Owner) -> None:
     owner.logs_in((await owner.does("POST /auth/switch", json=asked)).json())
     assert str(owner.tenant_id) == other
     await owner.does("PATCH /organization", json={"name": "Weather Office"})
+    await owner.does("DELETE /organization", params={"confirm": "Weather Office"})
+    owner.logs_in((await owner.does("POST /auth/login", json=ACCOUNT)).json())
 
 
 async def test_joining_with_a_new_account_is_in_the_log_of_the_organisation(client, owner, account):

@@ -41,6 +41,7 @@ ROUTES = [
     ("GET", "/organization", EVERYBODY),
     ("PATCH", "/organization", ADMINS),
     ("POST", "/organization/transfer", ADMINS),  # then only for owners
+    ("DELETE", "/organization", {OWNER}),  # then only with its name
     ("GET", "/organization/members", EVERYBODY),
     ("PATCH", f"/organization/members/{NOBODY}", ADMINS),
     ("DELETE", f"/organization/members/{NOBODY}", ADMINS),

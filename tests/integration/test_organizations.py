@@ -7,14 +7,16 @@ import jwt
 import msgspec
 import pytest
 
+from api.credentials import Credentials
 from shared.access.caller import Caller
 from shared.access.client import Client
 from shared.access.homes import add_member
+from shared.access.messages import AccessNews
 from shared.access.organizations import Organizations, TooManyOrganizations
 from shared.access.permissions import Role
 from shared.access.session_tables import RefreshToken
 from shared.access.tables import User
-from shared.access.tokens import new_refresh_token, refresh_token_hash
+from shared.access.tokens import AccessTokens, new_refresh_token, refresh_token_hash
 
 API = "/api/v1"
 HERE = f"{API}/organization"
@@ -85,8 +87,9 @@ async def test_a_further_one_is_listed_with_the_callers_role(client, account, jo
     assert sorted(each["role"] for each in theirs) == ["owner", "viewer"]
 
 
-async def test_somebody_is_in_so_many_and_no_more_even_at_once(settings, database, account):
-    organizations = Organizations(msgspec.structs.replace(settings, max_organizations=3), database)
+async def test_somebody_is_in_so_many_and_no_more_even_at_once(settings, database, redis, account):
+    news = AccessNews(redis, Credentials(settings, database, AccessTokens(settings.secret_key, ttl_s=60)))
+    organizations = Organizations(msgspec.structs.replace(settings, max_organizations=3), database, news)
     caller = Caller(user_id=account.user_id, tenant_id=account.tenant_id)
 
     made = await asyncio.gather(
