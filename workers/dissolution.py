@@ -1,12 +1,14 @@
 """Removes what organisations had that were deleted, some at a time."""
 
+from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
 from sqlalchemy import exists, or_
 
-from shared.access.dissolution import remove_settled, settled
+from shared.access.dissolution import dissolved, remove_settled, settled
 from shared.access.tables import Tenant
 from shared.catalog.dissolution import remove_models_of_dissolved, remove_versions_of_dissolved
 from shared.catalog.messages import announce_model
@@ -43,26 +45,30 @@ class Dissolution:
 
     async def round(self) -> None:
         """Remove some of all that is left."""
-        await self._end_work()
-        await remove_versions_of_dissolved(self._database, self._storage)
-        await self._remove_models()
+        async with self._database.transaction() as session:
+            tenants = await dissolved(session)
+        if not tenants:
+            return
+        await self._end_work(tenants)
+        await remove_versions_of_dissolved(self._database, self._storage, tenants=tenants)
+        await self._remove_models(tenants)
         await self._remove_organizations()
 
-    async def _end_work(self) -> None:
+    async def _end_work(self, tenants: Sequence[UUID]) -> None:
         """A job that runs is cancelled in one round and deleted in the next: who follows it sees its end."""
         async with self._database.transaction() as session:
-            await remove_schedules_of_dissolved(session)
-            hints = await delete_jobs_of_dissolved(session)
-            cancelled = await cancel_jobs_of_dissolved(session)
-            await end_uploads_of_dissolved(session)
-            await remove_deliveries_of_dissolved(session)
+            await remove_schedules_of_dissolved(session, tenants)
+            hints = await delete_jobs_of_dissolved(session, tenants)
+            cancelled = await cancel_jobs_of_dissolved(session, tenants)
+            await end_uploads_of_dissolved(session, tenants)
+            await remove_deliveries_of_dissolved(session, tenants)
         for job_id in cancelled:
             await self._news.announce(job_id)
         await send_hints(self._messenger, hints)
 
-    async def _remove_models(self) -> None:
+    async def _remove_models(self, tenants: Sequence[UUID]) -> None:
         async with self._database.transaction() as session:
-            removed = await remove_models_of_dissolved(session)
+            removed = await remove_models_of_dissolved(session, tenants)
         for model_id in removed:
             await announce_model(self._redis, model_id)
 

@@ -1,6 +1,6 @@
 """The end of an organisation: from its commit on nobody is in it, and no key or session opens it.
 
-What it had is removed afterwards, some at a time: each story does so for all that `dissolved` names, and
+What it had is removed afterwards, some at a time: each story does so for those that `dissolved` names, and
 `workers/dissolution.py` asks them to. At last goes its row here, with what is small and refers to it. Every
 step may be done twice, so that a crash between two loses nothing. The audit log refers to nothing, and stays.
 """
@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.acts import note_organization
@@ -26,7 +26,8 @@ from shared.quotas.quota import Quota
 
 # In less a request that was let in before has written its last, which the next round finds and removes.
 WRITERS_ARE_GONE_AFTER: Final = timedelta(hours=1)
-_MOST: Final = 20  # organisations at a time
+_MOST_LOOKED_AT: Final = 10_000  # organisations at a time
+_MOST_REMOVED: Final = 20
 
 
 async def dissolve(session: AsyncSession, tenant: Tenant) -> None:
@@ -38,14 +39,18 @@ async def dissolve(session: AsyncSession, tenant: Tenant) -> None:
     tenant.deleted_at = await database_now(session)
     for row in (MemberRow, InvitationRow, ApiKeyRow):
         await session.execute(delete(row).where(row.tenant_id == tenant.id))
+    await _hold_people(session, tenant.id)
     await _settle_homes(session, tenant.id)
-    # After the homes: a log-in to this one holds its user's row, and is waited for there.
     await end_sessions(session, SessionRow.tenant_id == tenant.id)
 
 
-def dissolved() -> Select[UUID]:
-    """The ids of those that have ended, and of which something may be left."""
-    return select(Tenant.id).where(Tenant.deleted_at.is_not(None))
+async def dissolved(session: AsyncSession) -> list[UUID]:
+    """Those that have ended, and of which something may be left, the oldest ends first.
+
+    Looked up before anything else: one query by a small index is all that is asked while there are none.
+    """
+    ended = select(Tenant.id).where(Tenant.deleted_at.is_not(None)).order_by(Tenant.deleted_at)
+    return list(await session.scalars(ended.limit(_MOST_LOOKED_AT)))
 
 
 async def settled(session: AsyncSession, *, has_things: ColumnElement[bool]) -> list[UUID]:
@@ -56,7 +61,7 @@ async def settled(session: AsyncSession, *, has_things: ColumnElement[bool]) -> 
     """
     ended_long_ago = Tenant.deleted_at < func.now() - WRITERS_ARE_GONE_AFTER
     query = select(Tenant.id).where(ended_long_ago, ~has_things).order_by(Tenant.deleted_at)
-    return list(await session.scalars(query.limit(_MOST)))
+    return list(await session.scalars(query.limit(_MOST_REMOVED)))
 
 
 async def remove_settled(session: AsyncSession, tenant_id: UUID, *, has_things: ColumnElement[bool]) -> bool:
@@ -71,6 +76,16 @@ async def remove_settled(session: AsyncSession, tenant_id: UUID, *, has_things: 
     await note_organization(session, tenant, "organization.remove")
     await session.delete(tenant)
     return True
+
+
+async def _hold_people(session: AsyncSession, tenant_id: UUID) -> None:
+    """Hold whoever is at home or acts in it, in one order: a log-in is waited for, and nobody for each other.
+
+    Their memberships come before: whoever changes one holds that first.
+    """
+    acting = select(SessionRow.user_id).where(SessionRow.tenant_id == tenant_id)
+    people = select(User.id).where(or_(User.tenant_id == tenant_id, User.id.in_(acting)))
+    await session.execute(people.order_by(User.id).with_for_update(key_share=True))
 
 
 async def _settle_homes(session: AsyncSession, tenant_id: UUID) -> None:
