@@ -9,6 +9,7 @@ from litestar.middleware import DefineMiddleware
 from api.allowed_methods import tell_all_methods
 from api.auth import Authentication, caller_of, client_of
 from api.client_address import trusted_networks
+from api.cookie_door import CookieDoor
 from api.gate import Gate
 from api.lifespan import lifespan
 from api.login_door import LoginDoor
@@ -52,6 +53,7 @@ JSON_MAX_BYTES = MIB  # of a body, where the route says nothing else
 RESOURCES = (
     "accounts",
     "api_keys",
+    "browser_logins",
     "catalog",
     "database",
     "event_streams",
@@ -103,6 +105,7 @@ def create_app(settings: Settings) -> Litestar:
         settings.secret_key, ttl_s=settings.access_token_ttl_s, previous=settings.secret_key_previous
     )
     trusted = trusted_networks(settings.trusted_proxies)
+    door = CookieDoor(settings)
     app = DescribedApp(
         route_handlers=[
             pages_routes,
@@ -118,17 +121,18 @@ def create_app(settings: Settings) -> Litestar:
         guards=[refuse_odd_words],
         exception_handlers={Exception: answer_problem},
         lifespan=[lifespan(settings, tokens)],
-        openapi_config=openapi_config(),
+        openapi_config=openapi_config(session_cookie=door.cookies.session),
         plugins=[StructSchemas()],
         request_class=JsonRequest,
         request_max_body_size=JSON_MAX_BYTES,
         logging_config=None,
     )
+    app.state.cookie_door = door
     tell_all_methods(app)
     if gaps := undeclared(app):
         raise ValueError(f"routes that say neither that they are public nor what they take: {gaps}")
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
-    predict = PredictRoute(RequestContext(app.asgi_handler), settings)
+    predict = PredictRoute(RequestContext(app.asgi_handler), settings, door)
     app.state.predict_route = predict
     app.state.gate = Gate(LoginDoor(predict, app.state), settings)
     app.asgi_handler = app.state.gate

@@ -10,9 +10,11 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.client_address import Network, client_address
+from api.cookie_door import CookieDoor
 from api.credentials import Credentials
+from api.kept_private import kept_private
 from api.permissions import check_route
-from api.presented_token import token_of
+from api.presented_token import sent_token
 from shared.access.acting import Acting, acting, acting_as
 from shared.access.caller import Caller
 from shared.access.client import Client
@@ -35,14 +37,25 @@ class Authentication:
         if "public" not in scope["route_handler"].opt:
             caller = scope["state"]["caller"] = await _caller(scope)
             check_route(scope, caller)
+            if comes_by_cookie(scope):
+                send = kept_private(send)
         with acting_as(Acting(caller, client_address(scope, self._trusted))):
             await self.app(scope, receive, send)
 
 
 async def _caller(scope: Scope) -> Caller:
-    credentials: Credentials = scope["litestar_app"].state.credentials
-    token = token_of(scope["headers"])
+    state = scope["litestar_app"].state
+    token = sent_token(scope["headers"])
+    if not token:
+        door: CookieDoor = state.cookie_door
+        return await door.caller(scope)
+    credentials: Credentials = state.credentials
     return credentials.known(token) or await credentials.verify(token)
+
+
+def comes_by_cookie(scope: Scope) -> bool:
+    """Whether the request, whose caller is known, names them by a cookie alone."""
+    return not sent_token(scope["headers"])
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:

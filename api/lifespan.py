@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import Litestar
 from litestar.datastructures import State
 
+from api.browser_logins import BrowserLogins
 from api.credentials import Credentials
 from api.event_streams import EventStreams
 from api.prediction_quotas import PredictionQuotas
@@ -16,6 +17,7 @@ from api.readiness import Readiness
 from shared.access.accounts import Accounts
 from shared.access.acting import acting_tenant
 from shared.access.api_keys import ApiKeys
+from shared.access.forged_requests import ForgedRequests
 from shared.access.invitations import Invitations
 from shared.access.login_delays import LoginDelays
 from shared.access.members import Members
@@ -90,6 +92,10 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
         settings, anybodys, passwords=state.passwords, tokens=tokens, news=news, delays=delays
     )
     closing.push_async_callback(state.accounts.close)
+    forged = ForgedRequests(state.database)
+    closing.push_async_callback(forged.close)
+    state.cookie_door.open(state.credentials, forged)
+    state.browser_logins = BrowserLogins(state.cookie_door, state.accounts)
     state.sessions = OwnSessions(several, news)
     state.api_keys = ApiKeys(settings, state.database, news)
     state.organizations = Organizations(settings, several, news)

@@ -13,7 +13,7 @@ VERSION: Final = "0.1.0"
 
 # For a route's `security`, where it is not the usual: either of a token and a key.
 ANYBODY: Final[list[dict[str, list[str]]]] = [{}]
-SESSION_ONLY: Final[list[dict[str, list[str]]]] = [{"access_token": []}]
+SESSION_ONLY: Final[list[dict[str, list[str]]]] = [{"access_token": []}, {"session_cookie": []}]
 
 PROBLEM_TEXTS: Final = {
     400: "The request cannot be read.",
@@ -55,8 +55,12 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def openapi_config() -> OpenAPIConfig:
-    """Title, tags and security of the document, and where its pages are."""
+def openapi_config(*, session_cookie: str) -> OpenAPIConfig:
+    """Title, tags and security of the document, and where its pages are.
+
+    Args:
+        session_cookie: the name of the cookie by which a browser is logged in.
+    """
     return OpenAPIConfig(
         title="Modelyard",
         version=VERSION,
@@ -68,7 +72,7 @@ def openapi_config() -> OpenAPIConfig:
         ),
         license=License(name="MIT", identifier="MIT"),
         servers=[Server(url="/")],  # wherever the document was read from: its page may ask only there
-        security=[{"access_token": []}, {"api_key": []}],
+        security=[{"access_token": []}, {"api_key": []}, {"session_cookie": []}],
         components=Components(
             security_schemes={
                 "access_token": SecurityScheme(
@@ -82,6 +86,15 @@ def openapi_config() -> OpenAPIConfig:
                     name="X-API-Key",
                     security_scheme_in="header",
                     description="An API key, `my_…`, made at `api-keys`.",
+                ),
+                "session_cookie": SecurityScheme(
+                    type="apiKey",
+                    name=session_cookie,
+                    security_scheme_in="cookie",
+                    description="For pages of this platform: set by `auth/login` with `cookies`. Counts "
+                    "where no header names a token or a key. All but GET, HEAD and OPTIONS takes "
+                    "`X-CSRF-Token` beside it, with what `auth/csrf` answers; another origin's page is "
+                    "answered 403.",
                 ),
             }
         ),

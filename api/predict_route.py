@@ -15,6 +15,7 @@ from litestar.types import Scope as Connection
 
 from api.cache_headers import parse_cache_control
 from api.client_watch import ClientWatch
+from api.cookie_door import CookieDoor
 from api.credentials import Credentials
 from api.flight import Flight, OnLanded, Question
 from api.predict_answer import Answer, answer_of
@@ -22,7 +23,7 @@ from api.predict_request import Fields, Headers, check_method, deadline_s, model
 from api.prediction_quotas import PredictionQuotas
 from api.predictor import Predictor
 from api.prefer import prefers_later
-from api.presented_token import token_of
+from api.presented_token import sent_token, token_of
 from api.problems import problem_answer
 from api.request_context import bound_to_logs, request_id_of
 from shared.access.acting import Acting, acting_as
@@ -38,8 +39,8 @@ PREFIX: Final = "/api/v1/predict/"
 class PredictRoute:
     """ASGI: answers predictions, and passes everything else on, those that are to be answered later too."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, settings: Settings, door: CookieDoor) -> None:
+        self._app, self._door = app, door
         self._predictor: Predictor
         self._credentials: Credentials
         self._quotas: PredictionQuotas
@@ -112,8 +113,11 @@ class PredictRoute:
     async def _answer(
         self, scope: HTTPScope, headers: Headers, receive: Receive, watch: ClientWatch
     ) -> Answer:
-        token = token_of(scope["headers"])
-        caller = self._credentials.known(token) or await self._credentials.verify(token)
+        token = sent_token(scope["headers"])
+        if token:
+            caller = self._credentials.known(token) or await self._credentials.verify(token)
+        else:
+            caller = await self._door.caller(scope)
         check_method(scope["method"])
         body = await read_body(receive, headers, max_bytes=self._predictor.max_bytes)
         question = self._question(caller, scope["path"], scope["query_string"], headers, body, watch=watch)

@@ -1,8 +1,11 @@
 """The access token or API key that a request came with."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from shared.errors import Unauthenticated
+
+NEEDED: Final = "this needs an access token or an API key: Authorization: Bearer <token>, or X-API-Key: <key>"
 
 
 def token_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -11,17 +14,27 @@ def token_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     Raises:
         Unauthenticated: there is none, or more than one, or the header holds something else.
     """
-    token = b""
+    token = sent_token(headers)
+    if not token:
+        raise Unauthenticated(NEEDED)
+    return token
+
+
+def sent_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The same; empty where neither header came.
+
+    Raises:
+        Unauthenticated: there is more than one, or the header holds something else.
+    """
+    token, came = b"", False
     for name, value in headers:
         if name not in {b"authorization", b"x-api-key"}:
             continue
         if token:
             raise Unauthenticated("send one of the headers Authorization and X-API-Key, once")
-        token = _bearer(value) if name == b"authorization" else value.strip()
-    if not token:
-        raise Unauthenticated(
-            "this needs an access token or an API key: Authorization: Bearer <token>, or X-API-Key: <key>"
-        )
+        token, came = _bearer(value) if name == b"authorization" else value.strip(), True
+    if came and not token:
+        raise Unauthenticated(NEEDED)
     return token
 
 

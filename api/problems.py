@@ -185,7 +185,8 @@ def _of_platform(error: PlatformError) -> Finding:
 
 def _headers(error: PlatformError) -> dict[str, str]:
     if isinstance(error, errors.Unauthenticated):
-        return {"WWW-Authenticate": f'Bearer realm="modelyard", error="{_bearer_error(error)}"'}
+        challenge = f'Bearer realm="modelyard", error="{_bearer_error(error)}"'
+        return {"WWW-Authenticate": challenge, **error.headers}
     if isinstance(error, errors.RateLimited):
         return {"Retry-After": str(error.retry_after_s), **error.headers}
     if isinstance(error, errors.Unavailable):

@@ -23,6 +23,7 @@ answer it is. Status codes live in `api/problems.py` and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 import msgspec
@@ -77,9 +78,14 @@ class InvalidInput(CallerError):
 
 
 class Unauthenticated(CallerError):
-    """No credentials, or none that we know."""
+    """No credentials, or none that we know.
+
+    Attributes:
+        headers: that take back what was no credential.
+    """
 
     code = "unauthenticated"
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class NotAllowed(CallerError):

@@ -1,16 +1,18 @@
 """Accounts: register, log in, stay logged in."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get, post
+from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import Meta
 
 from api.auth import PUBLIC
+from api.browser_logins import BrowserLogins
 from api.openapi import ANYBODY, SESSION_ONLY, answers
 from api.permissions import OWN_AFFAIRS, needs
 from api.rate_limit import LIMITED_AS_LOGIN
@@ -35,6 +37,7 @@ NewPassword = Annotated[
     Password, Meta(extra_json_schema={"minLength": 8}, description="At least 8 characters.")
 ]
 Token = Annotated[str, Meta(max_length=500)]
+AnyRequest = Request[Any, Any, Any]
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,12 +56,19 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     email: Email
     password: Password
+    cookies: Annotated[
+        bool,
+        Meta(
+            description="For pages of this platform: the tokens come as cookies, which no script sees.",
+            examples=[False],
+        ),
+    ] = False
 
 
 class RefreshRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The newest refresh token of a log-in."""
+    """The newest refresh token of a log-in; left out, it is that of the browser's cookie."""
 
-    refresh_token: Token
+    refresh_token: Token | None = None
 
 
 class SwitchRequest(RefreshRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +108,27 @@ class TokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
     user: UserAnswer
 
 
+class CookiesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A log-in by cookies, which `auth/refresh` renews within `expires_in` seconds.
+
+    Every change takes `X-CSRF-Token: <csrf_token>`.
+    """
+
+    csrf_token: str
+    expires_in: int
+    user: UserAnswer
+
+
+LoginAnswer = Response[TokensAnswer] | Response[CookiesAnswer]
+LOGGED_IN = {
+    200: ResponseSpec(
+        TokensAnswer | CookiesAnswer,  # type: ignore[arg-type]  # Litestar takes any type, and says classes
+        description="Logged in. The second is of a log-in by cookies, which the answer sets.",
+        generate_examples=False,
+    )
+}
+
+
 @post("/register", status_code=201, opt=LOGIN, security=ANYBODY, responses=answers(403, 404, 409, 422))
 async def register(data: JSONBody[Registration], accounts: NamedDependency[Accounts]) -> UserAnswer:
     """Make an account, and an organisation of its own; with an `invitation`, join another as well."""
@@ -107,27 +138,40 @@ async def register(data: JSONBody[Registration], accounts: NamedDependency[Accou
     return user_answer(user, user.tenant_id)
 
 
-@post("/login", status_code=200, opt=LOGIN, security=ANYBODY, responses=answers(401, 422))
+@post("/login", status_code=200, opt=LOGIN, security=ANYBODY, responses=LOGGED_IN | answers(401, 403, 422))
 async def login(
     data: JSONBody[Login],
+    request: AnyRequest,
     accounts: NamedDependency[Accounts],
+    *,
+    browser_logins: NamedDependency[BrowserLogins],
     settings: NamedDependency[Settings],
     client: NamedDependency[Client],
-) -> TokensAnswer:
+) -> LoginAnswer:
     """Get tokens for an email address and a password."""
+    if data.cookies:
+        browser_logins.check_login(request.scope)
     logged_in = await accounts.log_in(email=data.email, password=data.password, client=client)
-    return tokens_answer(logged_in, settings)
+    if data.cookies:
+        return cookies_answer(logged_in, settings, browser_logins)
+    return Response(tokens_answer(logged_in, settings))
 
 
-@post("/refresh", status_code=200, opt=LOGIN, security=ANYBODY, responses=answers(401, 422))
+@post("/refresh", status_code=200, opt=LOGIN, security=ANYBODY, responses=LOGGED_IN | answers(401, 403, 422))
 async def refresh(
     data: JSONBody[RefreshRequest],
+    request: AnyRequest,
     accounts: NamedDependency[Accounts],
+    *,
+    browser_logins: NamedDependency[BrowserLogins],
     settings: NamedDependency[Settings],
     client: NamedDependency[Client],
-) -> TokensAnswer:
+) -> LoginAnswer:
     """Exchange a refresh token for new tokens. Each works once; one used twice ends the session."""
-    return tokens_answer(await accounts.refresh(data.refresh_token, client=client), settings)
+    if data.refresh_token is None:
+        renewed = await browser_logins.refresh(request.scope, client)
+        return cookies_answer(renewed, settings, browser_logins)
+    return Response(tokens_answer(await accounts.refresh(data.refresh_token, client=client), settings))
 
 
 @post(
@@ -135,29 +179,46 @@ async def refresh(
     status_code=200,
     guards=[session_only],
     security=SESSION_ONLY,
-    responses=answers(401, 403, 404, 422),
+    responses=LOGGED_IN | answers(401, 403, 404, 422),
 )
 async def switch_organization(
     data: JSONBody[SwitchRequest],
+    request: AnyRequest,
     caller: NamedDependency[Caller],
+    *,
     accounts: NamedDependency[Accounts],
+    browser_logins: NamedDependency[BrowserLogins],
     settings: NamedDependency[Settings],
     client: NamedDependency[Client],
-) -> TokensAnswer:
+) -> LoginAnswer:
     """Go on in another of the caller's organisations. The refresh token is spent.
 
     Its session acts there from now on: access tokens that it was given before do so within a second, too.
     """
+    token = data.refresh_token
+    if token is None:
+        token = await browser_logins.spendable(request.scope)
     switched = await accounts.switch(
-        caller, organization=data.organization, refresh_token=data.refresh_token, client=client
+        caller, organization=data.organization, refresh_token=token, client=client
     )
-    return tokens_answer(switched, settings)
+    if data.refresh_token is None:
+        return cookies_answer(switched, settings, browser_logins)
+    return Response(tokens_answer(switched, settings))
 
 
-@post("/logout", status_code=204, opt=PUBLIC, security=ANYBODY, responses=answers(422))
-async def logout(data: JSONBody[RefreshRequest], accounts: NamedDependency[Accounts]) -> None:
+@post("/logout", status_code=204, opt=PUBLIC, security=ANYBODY, responses=answers(401, 403, 422))
+async def logout(
+    data: JSONBody[RefreshRequest],
+    request: AnyRequest,
+    accounts: NamedDependency[Accounts],
+    browser_logins: NamedDependency[BrowserLogins],
+) -> Response[None]:
     """End the session that the refresh token belongs to. Its access tokens stop within a second."""
+    if data.refresh_token is None:
+        await browser_logins.log_out(request.scope)
+        return Response(None, cookies=browser_logins.taken_back())
     await accounts.log_out(data.refresh_token)
+    return Response(None)
 
 
 @get("/me", status_code=200, opt=needs(by_model=True), responses=answers(401))
@@ -193,6 +254,19 @@ def tokens_answer(logged_in: LoggedIn, settings: Settings) -> TokensAnswer:
         expires_in=settings.access_token_ttl_s,
         user=user_answer(logged_in.user, logged_in.tenant_id),
     )
+
+
+def cookies_answer(
+    logged_in: LoggedIn, settings: Settings, browser_logins: BrowserLogins
+) -> Response[CookiesAnswer]:
+    """The same to a browser, whose pages are told no token but the one that proves that they are ours."""
+    csrf_token = browser_logins.csrf_token(logged_in.session_id)
+    answer = CookiesAnswer(
+        csrf_token=csrf_token,
+        expires_in=settings.access_token_ttl_s,
+        user=user_answer(logged_in.user, logged_in.tenant_id),
+    )
+    return Response(answer, cookies=browser_logins.cookies(logged_in, csrf_token=csrf_token))
 
 
 accounts_routes = Router(

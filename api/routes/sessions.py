@@ -1,19 +1,22 @@
 """A user's own sessions: where they are logged in."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Router, delete, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
+from api.auth import comes_by_cookie
+from api.browser_logins import BrowserLogins
 from api.openapi import SESSION_ONLY, answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
 from api.permissions import OWN_AFFAIRS
+from api.session_only import session_only
 from shared.access.caller import Caller
-from shared.access.own_sessions import OwnSessions
+from shared.access.own_sessions import OwnSessions, require_session
 from shared.access.session_tables import SessionRow
 
 SessionRef = Annotated[str, PathParameter(description="Id of the session.", max_length=200)]
@@ -29,6 +32,12 @@ class SessionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     user_agent: str
     current: bool
+
+
+class CsrfAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What `X-CSRF-Token` holds."""
+
+    csrf_token: str
 
 
 @get("/sessions", status_code=200, security=SESSION_ONLY, responses=answers(400, 401, 403, 422))
@@ -52,9 +61,26 @@ async def end_session(
 
 
 @post("/logout-everywhere", status_code=204, security=SESSION_ONLY, responses=answers(401, 403))
-async def logout_everywhere(caller: NamedDependency[Caller], sessions: NamedDependency[OwnSessions]) -> None:
+async def logout_everywhere(
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    sessions: NamedDependency[OwnSessions],
+    browser_logins: NamedDependency[BrowserLogins],
+) -> Response[None]:
     """End every session of the caller, this one too. API keys are no sessions: they go on."""
     await sessions.end_all(caller)
+    return Response(None, cookies=browser_logins.taken_back() if comes_by_cookie(request.scope) else None)
+
+
+@get("/csrf", status_code=200, guards=[session_only], security=SESSION_ONLY, responses=answers(401, 403))
+async def csrf_token(
+    caller: NamedDependency[Caller], browser_logins: NamedDependency[BrowserLogins]
+) -> CsrfAnswer:
+    """The token that a page sends with every change which it asks for by cookie, as `X-CSRF-Token`.
+
+    Good for as long as the session lasts.
+    """
+    return CsrfAnswer(csrf_token=browser_logins.csrf_token(require_session(caller)))
 
 
 def session_answer(row: SessionRow, caller: Caller) -> SessionAnswer:
@@ -72,7 +98,7 @@ def session_answer(row: SessionRow, caller: Caller) -> SessionAnswer:
 
 sessions_routes = Router(
     "/auth",
-    route_handlers=[list_sessions, end_session, logout_everywhere],
+    route_handlers=[list_sessions, end_session, logout_everywhere, csrf_token],
     opt=OWN_AFFAIRS,
     tags=["Accounts"],
 )

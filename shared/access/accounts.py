@@ -19,7 +19,14 @@ from shared.access.organizations import check_is_in
 from shared.access.passwords import PasswordHasher
 from shared.access.permissions import Role
 from shared.access.registration import check_password, normal_email
-from shared.access.sessions import Renewal, begin_session, end_session_of, renew_session
+from shared.access.session_tables import SessionRow
+from shared.access.sessions import (
+    Renewal,
+    begin_session,
+    end_session_of,
+    find_session_of,
+    renew_session,
+)
 from shared.access.tables import User
 from shared.access.tokens import AccessTokens
 from shared.audit.actor import Actor, Target
@@ -52,6 +59,7 @@ class LoggedIn(msgspec.Struct, frozen=True, kw_only=True):
 
     user: User
     tenant_id: UUID  # the organisation that the session acts in
+    session_id: UUID
     access_token: str
     refresh_token: str
 
@@ -190,6 +198,11 @@ class Accounts:
         if ended is not None:
             await self._news.tell_sessions(ended.id)
 
+    async def session_of(self, refresh_token: str) -> SessionRow | None:
+        """The session that the token belongs to, spent or not; it never is another's."""
+        async with self._database.transaction() as session:
+            return await find_session_of(session, refresh_token)
+
     async def user(self, caller: Caller) -> User:
         """The caller's own account.
 
@@ -222,6 +235,7 @@ class Accounts:
         return LoggedIn(
             user=user,
             tenant_id=tenant_id,
+            session_id=session_id,
             access_token=self._tokens.issue(caller),
             refresh_token=refresh_token,
         )

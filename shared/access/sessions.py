@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access.caller import Caller
@@ -98,6 +98,11 @@ async def renew_session(
     return Renewal(session_id=row.id, user=user, tenant_id=tenant_id, refresh_token=following)
 
 
+async def find_session_of(session: AsyncSession, refresh_token: str) -> SessionRow | None:
+    """The session of a refresh token, spent or not; None where nobody knows it."""
+    return await session.scalar(_session_of(refresh_token))
+
+
 async def end_session_of(session: AsyncSession, refresh_token: str) -> SessionRow | None:
     """End the session of a refresh token, spent or not, and tell what it was; None where nobody knows it."""
     row = await _hold_session_of(session, refresh_token)
@@ -140,11 +145,14 @@ async def find_session_caller(session: AsyncSession, session_id: UUID) -> Caller
 
 async def _hold_session_of(session: AsyncSession, refresh_token: str) -> SessionRow | None:
     """The token's session, locked: of two that come at once the second sees what the first did."""
-    return await session.scalar(
+    return await session.scalar(_session_of(refresh_token).with_for_update(of=SessionRow))
+
+
+def _session_of(refresh_token: str) -> Select[SessionRow]:
+    return (
         select(SessionRow)
         .join(RefreshToken, RefreshToken.session_id == SessionRow.id)
         .where(RefreshToken.token_hash == refresh_token_hash(refresh_token))
-        .with_for_update(of=SessionRow)
     )
 
 

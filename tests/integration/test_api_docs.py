@@ -83,19 +83,23 @@ async def test_what_needs_no_token_says_so(document):
         "/api/v1/auth/password-reset",
         "/api/v1/auth/password-reset/confirm",
     }
-    assert document["security"] == [{"access_token": []}, {"api_key": []}]
+    assert document["security"] == [{"access_token": []}, {"api_key": []}, {"session_cookie": []}]
     schemes = document["components"]["securitySchemes"]
     assert schemes["access_token"]["scheme"] == "bearer"
     assert (schemes["api_key"]["in"], schemes["api_key"]["name"]) == ("header", "X-API-Key")
+    cookie = schemes["session_cookie"]
+    assert (cookie["type"], cookie["in"], cookie["name"]) == ("apiKey", "cookie", "modelyard_session")
 
 
 async def test_what_needs_a_log_in_says_so(document):
-    session_only = {p for _, p, o in operations(document) if o.get("security") == [{"access_token": []}]}
+    logged_in = [{"access_token": []}, {"session_cookie": []}]
+    session_only = {path for _, path, each in operations(document) if each.get("security") == logged_in}
 
     assert session_only == {
         "/api/v1/api-keys",
         "/api/v1/api-keys/{key}",
         "/api/v1/api-keys/{key}/rotate",
+        "/api/v1/auth/csrf",
         "/api/v1/auth/logout-everywhere",
         "/api/v1/auth/me",
         "/api/v1/auth/password",

@@ -1,0 +1,338 @@
+"""Browsers log in by cookies, and other sites' pages can do nothing with these."""
+
+import asyncio
+import ssl
+from contextlib import ExitStack
+
+import httpx
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from shared.access.caller import Caller
+from shared.access.client import Client
+from shared.access.csrf_tokens import CsrfTokens
+from shared.access.homes import settle_home
+from shared.access.session_tables import SessionRow
+from shared.access.sessions import begin_session
+from shared.access.tokens import AccessTokens
+from shared.audit.tables import AuditRow
+from tests.fixtures.platform import find_free_port
+from tests.fixtures.processes import Process
+from tests.fixtures.webhooks import CERTIFICATE
+
+AUTH = "/api/v1/auth"
+ORGANIZATIONS = "/api/v1/organizations"
+PREDICT = "/api/v1/predict/nothing"
+ADA = {"email": "ada@example.com", "password": "SecureP@ss123"}
+KEY = "Zk3vQ9xT1mB7wLrm4rk3dYpHsNdE5uGcJfA8iXo2"
+OWN = {"Origin": "http://modelyard.test", "Sec-Fetch-Site": "same-origin"}
+
+
+class Browser(msgspec.Struct, frozen=True, kw_only=True):
+    """What a browser keeps of a log-in, and what its pages know."""
+
+    cookie: str
+    refresh_token: str
+    csrf_token: str
+
+    def sends(self, **changed: str | None) -> dict[str, str]:
+        """The headers of a change that a page of ours asks for; None: without."""
+        names = {name.replace("_", "-"): value for name, value in changed.items()}
+        headers = {"Cookie": self.cookie, "X-CSRF-Token": self.csrf_token, **OWN, **names}
+        return {name: value for name, value in headers.items() if value is not None}
+
+
+@pytest.fixture
+def log_in(settings, database):
+    """Logs an account in without a password, whose hash takes long."""
+
+    async def begin(account) -> Browser:
+        async with database.transaction() as session:
+            home = await settle_home(session, account.user_id)
+            begun = await begin_session(session, home, client=Client(), settings=settings)
+        caller = Caller(user_id=account.user_id, tenant_id=account.tenant_id, session_id=begun.id)
+        token = AccessTokens(settings.secret_key, ttl_s=900).issue(caller)
+        return Browser(
+            cookie=f"modelyard_session={token}; modelyard_refresh={begun.refresh_token}",
+            refresh_token=begun.refresh_token,
+            csrf_token=CsrfTokens(settings.secret_key).issue(begun.id),
+        )
+
+    return begin
+
+
+@pytest.fixture
+async def browser(log_in, account):
+    return await log_in(account)
+
+
+@pytest.fixture
+async def production(settings, tmp_path):
+    """An API process by HTTPS, and a client that keeps cookies as browsers do."""
+    port = find_free_port()
+    origin = f"https://localhost:{port}"
+    environment = {
+        "SECRET_KEY": KEY,
+        "ENVIRONMENT": "production",
+        "PUBLIC_URL": origin,
+        "PORT": str(port),
+        "TLS_CERTIFICATE": str(CERTIFICATE),
+        "TLS_KEY": str(CERTIFICATE),
+    }
+    known = ssl.create_default_context(cafile=CERTIFICATE)
+    known.check_hostname = False  # it is made out to a receiver of webhooks
+    with ExitStack() as stack:
+        process = Process("api", settings, tmp_path / "api.log", environment=environment)
+        stack.callback(process.kill)
+        await process.wait_for_log("Application startup complete")
+        async with httpx.AsyncClient(base_url=origin, verify=known, headers={"Origin": origin}) as client:
+            yield client
+
+
+def code_of(answer) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def attributes(answer) -> dict[str, set[str]]:
+    """Of each cookie that the answer sets, without its value."""
+    set_cookies = [header.split("; ") for header in answer.headers.get_list("Set-Cookie")]
+    return {first.partition("=")[0]: set(rest) for first, *rest in set_cookies}
+
+
+async def test_a_browser_logs_in_stays_so_and_logs_out_and_no_script_sees_a_token(production):
+    await production.post(f"{AUTH}/register", json=ADA)
+
+    begun = await production.post(f"{AUTH}/login", json=ADA | {"cookies": True})
+
+    assert begun.status_code == 200, begun.text
+    csrf = {"X-CSRF-Token": begun.json()["csrf_token"]}
+    assert set(begun.json()) == {"csrf_token", "expires_in", "user"}
+    assert attributes(begun) == {
+        "__Host-modelyard_session": {"HttpOnly", "Max-Age=900", "Path=/", "SameSite=lax", "Secure"},
+        "__Secure-modelyard_refresh": {
+            "HttpOnly",
+            "Max-Age=2592000",
+            "Path=/api/v1/auth",
+            "SameSite=strict",
+            "Secure",
+        },
+        "__Host-modelyard_csrf": {"Max-Age=2592000", "Path=/", "SameSite=strict", "Secure"},
+    }
+    assert (await production.get(f"{AUTH}/me")).json()["email"] == ADA["email"]
+    assert (await production.post(ORGANIZATIONS, json={"name": "One"})).status_code == 403
+    assert (await production.post(ORGANIZATIONS, json={"name": "One"}, headers=csrf)).status_code == 201
+    assert code_of(await production.post(PREDICT, json={"input": [1]}, headers=csrf)) == (
+        404,
+        "model_not_found",
+    )
+
+    before = dict(production.cookies)
+    renewed = await production.post(f"{AUTH}/refresh", json={}, headers=csrf)
+
+    assert renewed.status_code == 200, renewed.text
+    assert len(attributes(renewed)) == 3
+    assert before["__Secure-modelyard_refresh"] not in production.cookies.values()
+    assert before["__Secure-modelyard_refresh"] not in renewed.text
+    assert (await production.get(f"{AUTH}/me")).status_code == 200
+
+    session = {"Cookie": f"__Host-modelyard_session={production.cookies['__Host-modelyard_session']}"}
+    ended = await production.post(f"{AUTH}/logout", json={}, headers=csrf)
+
+    assert ended.status_code == 204
+    assert all("Max-Age=0" in each for each in attributes(ended).values())
+    assert not production.cookies
+    gone = await production.get(f"{AUTH}/me", headers=session)
+    assert code_of(gone) == (401, "session_ended")
+    assert "Max-Age=0" in attributes(gone)["__Host-modelyard_session"]
+
+
+FORGED = {
+    "another site's page": (
+        {"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"},
+        "cross_origin",
+    ),
+    "a page of a sibling": (
+        {"Sec_Fetch_Site": "same-site", "Origin": "http://x.modelyard.test"},
+        "cross_origin",
+    ),
+    "a browser that tells the site alone": ({"Sec_Fetch_Site": "cross-site", "Origin": None}, "cross_origin"),
+    "a browser that tells the origin alone": (
+        {"Sec_Fetch_Site": None, "Origin": "https://evil.example"},
+        "cross_origin",
+    ),
+    "another port": ({"Sec_Fetch_Site": None, "Origin": "http://modelyard.test:9000"}, "cross_origin"),
+    "another scheme": ({"Sec_Fetch_Site": None, "Origin": "https://modelyard.test"}, "cross_origin"),
+    "a hidden origin": ({"Sec_Fetch_Site": None, "Origin": "null"}, "cross_origin"),
+    "a frame without an origin": ({"Sec_Fetch_Site": "cross-site", "Origin": "null"}, "cross_origin"),
+    "nobody says": ({"Sec_Fetch_Site": None, "Origin": None}, "cross_origin"),
+    "no token": ({"X_CSRF_Token": None}, "csrf_token_invalid"),
+    "an empty token": ({"X_CSRF_Token": ""}, "csrf_token_invalid"),
+    "a token made up": ({"X_CSRF_Token": "salt." + "0" * 64}, "csrf_token_invalid"),
+    "a token without end": ({"X_CSRF_Token": "x" * 9000}, "csrf_token_invalid"),
+}
+
+
+async def test_a_forged_change_is_refused_and_has_no_effect(client, browser):
+    for name, (changed, code) in FORGED.items():
+        headers = browser.sends(**changed)
+
+        answers = [
+            await client.post(ORGANIZATIONS, json={"name": "Forged"}, headers=headers),
+            await client.post(PREDICT, json={"input": [1]}, headers=headers),
+            await client.post(PREDICT, json={"input": [1]}, headers=headers | {"Prefer": "respond-async"}),
+            await client.post(f"{AUTH}/refresh", json={}, headers=headers),
+            await client.post(f"{AUTH}/logout", json={}, headers=headers),
+            await client.post(f"{AUTH}/logout-everywhere", headers=headers),
+        ]
+
+        assert [code_of(answer) for answer in answers] == [(403, code)] * len(answers), name
+        assert not any("Set-Cookie" in answer.headers for answer in answers)
+    theirs = await client.get(ORGANIZATIONS, headers=browser.sends())
+    assert [each["name"] for each in theirs.json()["items"]] == ["Ada Tester"]
+    assert (await client.post(f"{AUTH}/refresh", json={}, headers=browser.sends())).status_code == 200
+
+
+async def test_another_sessions_token_does_not_do(client, browser, log_in, *, account, stranger):
+    for other in (await log_in(account), await log_in(stranger)):
+        headers = browser.sends(X_CSRF_Token=other.csrf_token)
+
+        answers = [
+            await client.post(ORGANIZATIONS, json={"name": "Forged"}, headers=headers),
+            await client.post(f"{AUTH}/logout", json={}, headers=headers),
+        ]
+
+        assert [code_of(answer) for answer in answers] == [(403, "csrf_token_invalid")] * 2
+
+
+async def test_a_page_of_ours_does_what_its_user_may(client, browser):
+    for changed in (
+        {},
+        {"Origin": None},
+        {"Sec_Fetch_Site": None},
+        {"Sec_Fetch_Site": "none"},
+        {"Origin": "null"},  # by `Referrer-Policy: no-referrer`
+        {"Sec_Fetch_Site": None, "Origin": "http://localhost:8000"},  # PUBLIC_URL, behind a proxy
+    ):
+        headers = browser.sends(**changed)
+
+        assert (await client.post(ORGANIZATIONS, json={"name": "Two"}, headers=headers)).status_code == 201
+        assert (await client.post(PREDICT, json={"input": [1]}, headers=headers)).status_code == 404
+
+
+async def test_the_token_of_a_session_is_told_to_its_pages(client, browser, account):
+    told = await client.get(f"{AUTH}/csrf", headers={"Cookie": browser.cookie})
+    headers = browser.sends(X_CSRF_Token=told.json()["csrf_token"])
+
+    assert (await client.post(ORGANIZATIONS, json={"name": "Two"}, headers=headers)).status_code == 201
+    assert (await client.get(f"{AUTH}/csrf", headers=account.headers)).status_code == 200
+
+
+async def test_reading_takes_no_token_and_is_not_for_other_sites_scripts(client, browser):
+    cookie = {"Cookie": browser.cookie}
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    script = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Origin": "http://x.modelyard.test"}
+    image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+
+    for further in ({}, OWN, link):
+        assert (await client.get(f"{AUTH}/me", headers=cookie | further)).status_code == 200
+    for further in (script, image, {"Origin": "null"}):
+        answer = await client.get(f"{AUTH}/me", headers=cookie | further)
+        assert code_of(answer) == (403, "cross_origin")
+
+
+async def test_a_token_in_a_header_goes_before_a_cookie_and_needs_no_other(
+    client, account, log_in, *, stranger
+):
+    theirs = await log_in(stranger)
+    headers = account.headers | {"Cookie": theirs.cookie, "Origin": "https://evil.example"}
+
+    me = await client.get(f"{AUTH}/me", headers=headers)
+    made = await client.post(ORGANIZATIONS, json={"name": "Two"}, headers=headers)
+    empty = await client.get(f"{AUTH}/me", headers={"Cookie": theirs.cookie, "X-API-Key": ""})
+
+    assert me.json()["email"] == account.email
+    assert made.status_code == 201
+    assert empty.status_code == 401
+
+
+async def test_a_cookie_holds_a_session_and_once(client, account, browser):
+    made = await client.post("/api/v1/api-keys", json={"name": "key"}, headers=account.headers)
+    for cookie in (
+        f"modelyard_session={made.json()['secret']}",
+        f"{browser.cookie}; modelyard_session=other",
+        f"__Host-{browser.cookie}",
+        f"modelyard_session={browser.refresh_token}",
+        "modelyard_session=",
+        "modelyard_session",
+    ):
+        headers = browser.sends(Cookie=cookie)
+
+        answers = [
+            await client.get(f"{AUTH}/me", headers=headers),
+            await client.post(PREDICT, json={"input": [1]}, headers=headers),
+        ]
+
+        assert [answer.status_code for answer in answers] == [401, 401], cookie
+
+
+async def test_a_refresh_cookie_used_twice_ends_the_session(client, browser):
+    renewed = await client.post(f"{AUTH}/refresh", json={}, headers=browser.sends())
+    newest = {"Cookie": "; ".join(h.partition(";")[0] for h in renewed.headers.get_list("Set-Cookie"))}
+    assert (await client.get(f"{AUTH}/me", headers=newest)).status_code == 200
+
+    again = await client.post(f"{AUTH}/refresh", json={}, headers=browser.sends())
+
+    assert code_of(again) == (401, "invalid_refresh_token")
+    assert "Max-Age=0" in attributes(again)["modelyard_refresh"]
+    assert code_of(await client.get(f"{AUTH}/me", headers=newest)) == (401, "session_ended")
+
+
+async def test_another_sites_page_logs_nobody_in(client, database):
+    for headers in (
+        {},
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://x.modelyard.test"},
+    ):
+        answer = await client.post(f"{AUTH}/login", json=ADA | {"cookies": True}, headers=headers)
+
+        assert code_of(answer) == (403, "cross_origin")
+    async with database.transaction() as session:
+        assert list(await session.scalars(select(SessionRow.id))) == []
+
+
+async def test_logging_out_everywhere_takes_the_cookies_back(client, browser, account):
+    answer = await client.post(f"{AUTH}/logout-everywhere", headers=browser.sends())
+
+    assert answer.status_code == 204
+    assert len(attributes(answer)) == 3
+    assert (await client.get(f"{AUTH}/me", headers=account.headers)).status_code == 401
+
+
+async def test_a_browser_goes_on_in_another_organisation(client, browser):
+    headers = browser.sends()
+    made = await client.post(ORGANIZATIONS, json={"name": "Two"}, headers=headers)
+
+    answer = await client.post(f"{AUTH}/switch", json={"organization": made.json()["id"]}, headers=headers)
+
+    assert answer.json()["user"]["tenant_id"] == made.json()["id"]
+    assert len(attributes(answer)) == 3
+    assert "access_token" not in answer.text
+
+
+async def test_what_is_refused_is_written_down(client, browser, database):
+    for _ in range(2):
+        await client.post(PREDICT, json={}, headers=browser.sends(Origin="https://evil.example"))
+
+    async with asyncio.timeout(5):
+        while len(written := await acts(database)) < 2:
+            await asyncio.sleep(0.02)
+    assert {(act.action, act.actor_type, act.address) for act in written} == {
+        ("auth.request_refused", "anonymous", "127.0.0.1")
+    }
+
+
+async def acts(database):
+    async with database.transaction() as session:
+        return list(await session.scalars(select(AuditRow)))
