@@ -10,10 +10,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Redirect
 
+from api.browser_logins import BrowserLogins
 from api.openapi import ANYBODY, SESSION_ONLY, answers
 from api.permissions import OWN_AFFAIRS
 from api.rate_limit import LIMITED_AS_LOGIN
-from api.routes.accounts import LOGIN, Token, TokensAnswer, tokens_answer
+from api.routes.accounts import LOGIN, Token, TokensAnswer, cookies_answer, tokens_answer
 from api.session_only import session_only
 from shared.access.accounts import Accounts
 from shared.access.caller import Caller
@@ -22,6 +23,7 @@ from shared.access.oidc.logins import LinkNeeded, OidcLogins, Returned
 from shared.settings import Settings
 
 _COOKIE: Final = "modelyard_oidc"
+_GOES_ON_AT: Final = "/"  # nobody says where, so that nobody can send people elsewhere
 
 State = Annotated[str | None, QueryParameter(name="state", max_length=200, description="Which log-in it is.")]
 Code = Annotated[
@@ -29,6 +31,13 @@ Code = Annotated[
 ]
 Refusal = Annotated[
     str | None, QueryParameter(max_length=2000, description="Why the provider gives no code.")
+]
+ByCookies = Annotated[
+    bool,
+    QueryParameter(
+        name="cookies",
+        description="For pages of this platform: the tokens come as cookies, and the browser goes on to `/`.",
+    ),
 ]
 Issuer = Annotated[str | None, QueryParameter(max_length=2000, description="Which provider it is.")]
 
@@ -75,10 +84,10 @@ def _returned(
 
 @get("/", status_code=302, opt=LOGIN, security=ANYBODY, responses=answers(404, 503))
 async def log_in_at_provider(
-    oidc: NamedDependency[OidcLogins], settings: NamedDependency[Settings]
+    oidc: NamedDependency[OidcLogins], settings: NamedDependency[Settings], *, by_cookies: ByCookies = False
 ) -> Redirect:
     """Begin a log-in in the browser: it is sent to the provider, and comes back to `auth/oidc/callback`."""
-    begun = await oidc.begin()
+    begun = await oidc.begin(cookies=by_cookies)
     return Redirect(begun.url, cookies=[_cookie(settings, begun.cookie, lasts_s=begun.lasts_s)])
 
 
@@ -93,6 +102,7 @@ async def log_in_at_provider(
         202: ResponseSpec(
             LinkAnswer, description="An account has the address: link it.", generate_examples=False
         ),
+        303: ResponseSpec(None, description="Logged in by cookies, which are set; `Location` is `/`."),
         **answers(401, 403, 404, 503),
     },
 )
@@ -100,15 +110,20 @@ async def come_back_from_provider(
     returned: NamedDependency[Returned],
     oidc: NamedDependency[OidcLogins],
     accounts: NamedDependency[Accounts],
+    *,
+    browser_logins: NamedDependency[BrowserLogins],
     settings: NamedDependency[Settings],
     client: NamedDependency[Client],
-) -> Response[TokensAnswer] | Response[LinkAnswer]:
+) -> Response[TokensAnswer] | Response[LinkAnswer] | Redirect:
     """Finish the log-in that this browser began; the provider sends it here. Answers as `auth/login` does."""
     ended = [_cookie(settings, "", lasts_s=0)]
     found = await oidc.finish(returned)
     if isinstance(found, LinkNeeded):
         return Response(_link_answer(found), status_code=202, cookies=ended)
-    logged_in = await accounts.begin(found, client=client, method="oidc")
+    logged_in = await accounts.begin(found.user_id, client=client, method="oidc")
+    if found.cookies:
+        cookies = cookies_answer(logged_in, settings, browser_logins).cookies
+        return Redirect(_GOES_ON_AT, status_code=303, cookies=[*ended, *cookies])
     return Response(tokens_answer(logged_in, settings), cookies=ended)
 
 

@@ -54,6 +54,17 @@ async def test_a_first_log_in_makes_an_account_and_the_next_finds_it(browser, da
     assert acts[2].after == {"method": "oidc"}
 
 
+async def test_a_browser_that_asks_for_cookies_comes_back_logged_in_by_them(browser, client, grace):
+    begun = await client.get(f"{BEGIN}?cookies=true")
+
+    answer = await browser.come_back(await browser.provider.log_in(begun.headers["location"], grace))
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/"), answer.text
+    assert answer.content == b""
+    assert set(client.cookies) == {"modelyard_session", "modelyard_refresh", "modelyard_csrf"}
+    assert (await client.get("/api/v1/auth/me")).json()["email"] == "grace@example.com"
+
+
 async def test_no_password_opens_an_account_that_a_provider_made(browser, grace):
     await browser.log_in(grace)
 

@@ -60,6 +60,7 @@ PLAIN_QUERY = {
     "action",
     "since",
     "until",
+    "cookies",
 }
 
 

@@ -51,6 +51,13 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str | None = None
 
 
+class Finished(msgspec.Struct, frozen=True):
+    """Who logged in, and how their tokens are to come."""
+
+    user_id: UUID
+    cookies: bool
+
+
 class LinkNeeded(msgspec.Struct, frozen=True):
     """There is an account with the address already: whoever has it must say that the identity is theirs."""
 
@@ -67,8 +74,11 @@ class OidcLogins:
         self._pending = Pending(redis)
         self._provider = Provider(settings) if settings.oidc_issuer else None
 
-    async def begin(self) -> Begun:
+    async def begin(self, *, cookies: bool = False) -> Begun:
         """Send a browser to the provider.
+
+        Args:
+            cookies: its tokens are to come as cookies.
 
         Raises:
             OidcOff: there is none.
@@ -86,12 +96,12 @@ class OidcLogins:
                 "code_challenge_method": "S256",
             }
         )
-        login = PendingLogin(browser_hash=hashed(cookie), nonce=nonce, verifier=verifier)
+        login = PendingLogin(browser_hash=hashed(cookie), nonce=nonce, verifier=verifier, cookies=cookies)
         await self._pending.put_login(state, login)
         return Begun(url, cookie)
 
-    async def finish(self, returned: Returned) -> UUID | LinkNeeded:
-        """The id of the user who logged in; made with their first log-in, unless the address has an account.
+    async def finish(self, returned: Returned) -> Finished | LinkNeeded:
+        """The user who logged in; made with their first log-in, unless the address has an account.
 
         Raises:
             OidcOff, OidcUnavailable: there is no provider, or it does not answer.
@@ -110,7 +120,7 @@ class OidcLogins:
         claims = await provider.claims(tokens, nonce=login.nonce)
         identity = identity_of(claims, allowed_domains=self._settings.oidc_allowed_domains)
         user = await self._user(identity)
-        return await self._link_needed(identity) if user is None else user.id
+        return await self._link_needed(identity) if user is None else Finished(user.id, login.cookies)
 
     async def link(self, caller: Caller, token: str) -> None:
         """Let the identity that a link token was given for log in to the caller's account.

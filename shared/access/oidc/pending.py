@@ -25,6 +25,7 @@ class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
     browser_hash: str  # of the value of the cookie
     nonce: str
     verifier: str
+    cookies: bool = False  # whoever logs in gets their tokens so
 
 
 class Pending:
