@@ -60,7 +60,7 @@ bench: .venv/develop.stamp ## Measure the platform against the floor and against
 coverage: .venv/develop.stamp ## Run every test and show which lines none of them reached
 	@$(PYTHON) -m pytest -q $(IN_PARALLEL) --cov --cov-report=term
 
-audit: .venv/audit.stamp ## Look for known weaknesses in the libraries (risky code of our own: make check)
+audit: .venv/audit.stamp ## Look for known weaknesses in the libraries; ADVISORIES=folder looks there, without the internet
 	@requirements/audit
 
 sbom: .venv/audit.stamp ## Write sbom.json, the list of what the platform is made of (CycloneDX)
