@@ -11,6 +11,7 @@ from api.auth import Authentication, caller_of, client_of
 from api.client_address import trusted_networks
 from api.cookie_door import CookieDoor
 from api.gate import Gate
+from api.head_answers import answer_head
 from api.lifespan import lifespan
 from api.login_door import LoginDoor
 from api.openapi import openapi_config
@@ -128,6 +129,7 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     app.state.cookie_door = door
+    answer_head(app)
     tell_all_methods(app)
     if gaps := undeclared(app):
         raise ValueError(f"routes that say neither that they are public nor what they take: {gaps}")

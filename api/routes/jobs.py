@@ -14,6 +14,7 @@ from api.auth import still_holds
 from api.entity_tag import is_among
 from api.event_streams import HEADERS, MEDIA_TYPE, EventStreams
 from api.file_answers_described import SEEN_TO_THE_END, UNCHANGED, Events
+from api.head_answers import WITHOUT_HEAD
 from api.job_events import event_id, job_events
 from api.openapi import answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
@@ -80,6 +81,7 @@ async def get_job(
 @get(
     "/{job:str}/events",
     status_code=200,
+    opt=WITHOUT_HEAD,
     operation_class=Events,
     responses=answers(401, 404) | SEEN_TO_THE_END,
 )

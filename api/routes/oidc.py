@@ -11,6 +11,7 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.response import Redirect
 
 from api.browser_logins import BrowserLogins
+from api.head_answers import WITHOUT_HEAD
 from api.openapi import ANYBODY, SESSION_ONLY, answers
 from api.permissions import OWN_AFFAIRS
 from api.rate_limit import LIMITED_AS_LOGIN
@@ -94,7 +95,7 @@ async def log_in_at_provider(
 @get(
     "/callback",
     status_code=200,
-    opt=LOGIN,
+    opt=LOGIN | WITHOUT_HEAD,  # a code works once
     dependencies={"returned": Provide(_returned, sync_to_thread=False)},
     security=ANYBODY,
     responses={

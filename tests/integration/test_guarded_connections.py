@@ -176,6 +176,18 @@ async def test_a_method_that_is_not_there_names_those_that_are(line, method):
     assert "GET" in answer.headers["allow"]
 
 
+async def test_head_is_answered_without_content_on_a_connection_that_goes_on(line):
+    got = await line.ask(LIVE)
+
+    await line.send(b"HEAD" + LIVE[3:], LIVE)
+    head = await line.reader.readuntil(b"\r\n\r\n")
+    after = await line.answer()
+
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"content-length: %d\r\n" % len(got.body) in head
+    assert (after.status, after.body) == (200, got.body)
+
+
 async def test_who_dribbles_is_ended_and_nobody_else_stopped(connect):
     silent, honest = await connect(), await connect()
     heads, bodies = [await connect() for _ in range(MANY)], [await connect() for _ in range(MANY)]

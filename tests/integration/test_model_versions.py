@@ -246,6 +246,9 @@ async def test_an_artifact_comes_back_as_it_went(client, account, upload):
 
     assert answer.content == content
     assert answer.headers["Content-Length"] == str(len(content))
+    assert (await client.head(answer.url, headers=account.headers)).headers["Repr-Digest"] == answer.headers[
+        "Repr-Digest"
+    ]
     assert 'filename="model.pkl"' in answer.headers["Content-Disposition"]
     assert answer.headers["Repr-Digest"].startswith("sha-256=:")
     assert hashlib.sha256(answer.content).digest() == hashlib.sha256(content).digest()

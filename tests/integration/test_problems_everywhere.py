@@ -17,6 +17,8 @@ SAFETY = {
     "cross-origin-opener-policy",
     "x-request-id",
 }
+HEAD_OF_ITS_OWN = {"/api/v1/uploads/{upload:str}"}
+ALIKE = ("Content-Type", "Content-Length", "Cache-Control", "ETag", "Location")
 BROKEN_FORMS = {"multipart/form-data": b"x", "multipart/form-data; boundary=x": b"--x\r\nnonsense"}
 # By method and path: what is sent, and the status. All with credentials.
 WRONG = [
@@ -74,6 +76,22 @@ async def test_every_address_answers_a_method_that_it_does_not_take_with_those_t
             assert set(answer.headers["Allow"].split(", ")) == allowed, route.path
             walked += 1
     assert walked > 200
+
+
+async def test_head_answers_as_get_does_without_the_content(app, client, account):
+    walked = 0
+    for route in app.routes:
+        if {"GET", "HEAD"} <= route.methods and route.path not in HEAD_OF_ITS_OWN:
+            got = await client.get(filled(route.path), headers=account.headers)
+            head = await client.head(filled(route.path), headers=account.headers)
+
+            assert (head.status_code, head.content) == (got.status_code, b""), route.path
+            if route.path != "/metrics":  # which counts the questions
+                assert {name: head.headers.get(name) for name in ALIKE} == {
+                    name: got.headers.get(name) for name in ALIKE
+                }, route.path
+            walked += 1
+    assert walked > 30
 
 
 async def test_what_goes_wrong_is_a_problem(client, account):

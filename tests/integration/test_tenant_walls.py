@@ -163,7 +163,7 @@ def test_the_document_has_every_route(app: Litestar):
         f"{method} {route.path_format}" for route in app.routes for method in route.methods - {"OPTIONS"}
     }
 
-    assert routed - documented - {f"HEAD {get[4:]}" for get in UNDOCUMENTED} == UNDOCUMENTED
+    assert routed - documented - {f"HEAD {name[4:]}" for name in routed if name[:4] == "GET "} == UNDOCUMENTED
 
 
 def ends_the_session(operation: Operation) -> bool:
