@@ -13,6 +13,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from msgspec import UNSET, UnsetType
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +23,7 @@ from api import wire_errors
 from shared import errors
 from shared.errors import FieldError, PlatformError
 from shared.json_body import field_error
+from shared.quotas.quota import QuotaUse
 
 log = structlog.get_logger()
 
@@ -88,6 +90,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         error: the same as `detail`, for clients of the Open Inference Protocol.
         request_id: the `X-Request-Id` of this answer; the logs carry it too.
         errors: what is wrong with the input, and where.
+        quota: that is used up, where one is.
     """
 
     type: str = "about:blank"
@@ -99,6 +102,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     request_id: str
     errors: list[FieldError] = []
+    quota: QuotaUse | UnsetType = UNSET
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +113,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     errors: tuple[FieldError, ...] = ()
     headers: Mapping[str, str] = {}
+    quota: QuotaUse | UnsetType = UNSET
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -151,6 +156,7 @@ def _problem(found: Finding, error: Exception, *, path: str, request_id: str) ->
         instance=path,
         request_id=request_id,
         errors=list(found.errors),
+        quota=found.quota,
     )
 
 
@@ -180,6 +186,7 @@ def _of_platform(error: PlatformError) -> Finding:
         detail=str(error) or (type(error).__doc__ or "").partition("\n")[0],
         errors=getattr(error, "errors", ()),
         headers=_headers(error),
+        quota=getattr(error, "quota", UNSET),
     )
 
 

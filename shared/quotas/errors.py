@@ -1,10 +1,10 @@
-"""What a tenant is told that has no room left. All have one code; the text names the quota."""
+"""What a tenant is told that has no room left. All have one code; `quota` names which, and how much it is."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from shared.errors import CallerError, Conflict, RateLimited
-from shared.quotas.quota import Quota
+from shared.quotas.quota import Quota, QuotaUse
 
 _FREE: Final = {
     Quota.STORAGE_BYTES: "delete versions, jobs or uploads",
@@ -20,6 +20,7 @@ class QuotaExceeded(Conflict):
     code = "quota_exceeded"
 
     def __init__(self, quota: Quota, *, limit: int, used: int, more: int) -> None:
+        self.quota = QuotaUse(name=quota, used=used, limit=limit)
         super().__init__(
             f"the quota {quota} is {limit}, {used} are used, and this needs {more} more:"
             f" {_FREE[quota]}, {_ELSE}; GET /api/v1/usage shows every quota"
@@ -32,6 +33,7 @@ class PredictionsQuotaExceeded(RateLimited):
     code = "quota_exceeded"
 
     def __init__(self, limit: int, *, retry_after_s: int, headers: Mapping[str, str]) -> None:
+        self.quota = QuotaUse(name=Quota.PREDICTIONS_PER_DAY, used=limit, limit=limit)
         detail = (
             f"the quota {Quota.PREDICTIONS_PER_DAY} is {limit}, and all of them are used today: come back"
             f" after midnight in UTC, in {retry_after_s} s, {_ELSE}"

@@ -1,8 +1,11 @@
 """What a tenant may have and use, by name, and what applies where nobody said otherwise. No I/O."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from shared.settings import Settings
 
@@ -19,6 +22,20 @@ class Quota(StrEnum):
     API_KEYS = "api_keys"
     JOB_ROWS_PER_DAY = "job_rows_per_day"
     PREDICTIONS_PER_DAY = "predictions_per_day"
+
+
+class QuotaUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One quota.
+
+    Attributes:
+        limit: null: none.
+        resets_at: when nothing is used again, of quotas that are for a day.
+    """
+
+    name: Quota
+    used: int
+    limit: int | None
+    resets_at: datetime | None = None
 
 
 # Days are those of UTC, by the clocks of PostgreSQL and of Redis.

@@ -12,25 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.database.now import database_now
 from shared.quotas.holdings import held
 from shared.quotas.limits import limits_of
-from shared.quotas.quota import PER_DAY, Quota
+from shared.quotas.quota import PER_DAY, Quota, QuotaUse
 from shared.quotas.tables import TenantDayRow
 from shared.settings import Settings
 
 DAYS: Final = 30  # that are told, today among them
-
-
-class QuotaUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One quota.
-
-    Attributes:
-        limit: null: none.
-        resets_at: when nothing is used again, of quotas that are for a day.
-    """
-
-    name: Quota
-    used: int
-    limit: int | None
-    resets_at: datetime | None = None
 
 
 class DayUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -131,5 +131,6 @@ async def test_a_tenants_own_quota_of_a_day_ends_its_predictions_until_midnight(
     assert [answer.status for answer in answers] == [200, 200, 200, 429]
     refused = answers[-1]
     assert refused.code == "quota_exceeded"
+    assert refused.json()["quota"] == {"name": "predictions_per_day", "used": 3, "limit": 3}
     assert '"predict-day";q=3;w=86400' in refused.headers["ratelimit-policy"]
     assert 1 <= int(refused.headers["retry-after"]) <= 86400

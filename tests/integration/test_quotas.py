@@ -63,7 +63,7 @@ async def test_of_uploads_at_once_as_many_are_taken_as_the_tenant_may_have(allow
     assert await quota("versions") == {"name": "versions", "used": 2, "limit": 2}
 
 
-async def test_one_model_too_many_is_refused_with_what_there_is_and_how_to_make_room(allow, send):
+async def test_one_model_too_many_is_refused_with_what_there_is_and_how_to_make_room(allow, send, quota):
     await allow(models=1)
     assert (await send("iris")).status_code == 201
 
@@ -73,6 +73,7 @@ async def test_one_model_too_many_is_refused_with_what_there_is_and_how_to_make_
     assert (answer.status_code, problem["code"]) == (409, "quota_exceeded")
     for told in ("models is 1", "1 are used", "delete a model"):
         assert told in problem["detail"]
+    assert problem["quota"] == await quota("models") == {"name": "models", "used": 1, "limit": 1}
     assert (await send("iris")).status_code == 201  # no new model
 
 
