@@ -72,6 +72,7 @@ def guard_by_parent(op: Any, table: str, *, parent: str, key: str, parent_key: s
 
     What the parent's own policy hides is not found here either.
     """
+    # Of names that migrations write, as all of this file is: nothing comes from outside.
     belongs = f"EXISTS (SELECT FROM {parent} parent WHERE parent.{parent_key} = {table}.{key})"
     _guard(op, table, belongs=belongs)
 

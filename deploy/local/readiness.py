@@ -54,6 +54,7 @@ async def ask_readiness(host: str, port: int) -> Answer:
 
 
 def _ask_readiness(host: str, port: int) -> Answer:
+    # Who listens at every address is asked at this machine's own; nothing is bound here.
     connection = HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=5)
     try:
         connection.request("GET", "/readyz")
