@@ -19,6 +19,9 @@ from shared.access.own_account import AccountChange, OwnAccount
 from shared.access.password_reset import PasswordResets
 
 GivenPassword = Annotated[str, Meta(max_length=1000)]  # compared, not set
+RevokeKeys = Annotated[
+    bool, Meta(description="Also revoke every API key that you made, in all of your organisations.")
+]
 
 
 class MeChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +40,7 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     old_password: GivenPassword
     new_password: NewPassword
+    revoke_api_keys: RevokeKeys = False
 
 
 class ResetRequested(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +54,7 @@ class ResetConfirmed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     token: Annotated[str, Meta(max_length=200)]
     new_password: NewPassword
+    revoke_api_keys: RevokeKeys = False
 
 
 class ResetAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,8 +95,17 @@ async def change_password(
     own_account: NamedDependency[OwnAccount],
     client: NamedDependency[Client],
 ) -> None:
-    """Set another password. Every other session of the caller ends; API keys go on."""
-    await own_account.change_password(caller, old=data.old_password, new=data.new_password, client=client)
+    """Set another password. Every other session of the caller ends; API keys go on, unless you say otherwise.
+
+    With `revoke_api_keys` every key that the caller made, in whatever organisation, stops within a second.
+    """
+    await own_account.change_password(
+        caller,
+        old=data.old_password,
+        new=data.new_password,
+        client=client,
+        revoke_api_keys=data.revoke_api_keys,
+    )
 
 
 @post("/password-reset", status_code=202, opt=LOGIN, security=ANYBODY, responses=answers(422))
@@ -109,8 +123,17 @@ async def confirm_reset(
     password_resets: NamedDependency[PasswordResets],
     client: NamedDependency[Client],
 ) -> None:
-    """Set another password with the token of the mail, which works once. Every session of the user ends."""
-    await password_resets.confirm(data.token, new_password=data.new_password, client=client)
+    """Set another password with the token of the mail, which works once. Every session of the user ends.
+
+    API keys go on; with `revoke_api_keys` every key that the user made, in whatever organisation, stops
+    within a second.
+    """
+    await password_resets.confirm(
+        data.token,
+        new_password=data.new_password,
+        client=client,
+        revoke_api_keys=data.revoke_api_keys,
+    )
 
 
 own_account_routes = Router(

@@ -1,5 +1,6 @@
 """What somebody who is logged in changes about their account."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
@@ -74,8 +75,10 @@ class OwnAccount:
             raise EmailTaken("an account with this email address exists") from None
         return user
 
-    async def change_password(self, caller: Caller, *, old: str, new: str, client: Client) -> None:
-        """Set another password, and end every session of the caller but this.
+    async def change_password(
+        self, caller: Caller, *, old: str, new: str, client: Client, revoke_api_keys: bool = False
+    ) -> None:
+        """Set another password, and end every session of the caller but this; if so wanted, their keys too.
 
         Raises:
             SessionNeeded: the caller came with an API key.
@@ -89,8 +92,10 @@ class OwnAccount:
         password_hash = await self._passwords.hash(new)
         async with self._database.transaction() as session:
             user = await _hold(session, user)
-            await set_password(session, user, password_hash, keep=keep)
-            await _note(session, "auth.password_change", user)
+            told = await set_password(
+                session, user, password_hash, keep=keep, revoke_api_keys=revoke_api_keys
+            )
+            await _note(session, "auth.password_change", user, after=told)
         await self._news.tell_users(user.id)
 
     async def _read(self, caller: Caller) -> User:
@@ -155,7 +160,7 @@ async def _note(
     user: User,
     *,
     before: dict[str, str] | None = None,
-    after: dict[str, str] | None = None,
+    after: Mapping[str, str | int] | None = None,
     tenant_id: UUID | None = None,
 ) -> None:
     target = Target(type="user", id=user.id, name=user.email)

@@ -68,8 +68,10 @@ class PasswordResets:
         async with self._database.transaction() as session:
             session.add(ResetRequest(email=address))
 
-    async def confirm(self, token: str, *, new_password: str, client: Client) -> None:
-        """Set the password of the token's user, and end all of their sessions.
+    async def confirm(
+        self, token: str, *, new_password: str, client: Client, revoke_api_keys: bool = False
+    ) -> None:
+        """Set the password of the token's user, and end all of their sessions; if so wanted, their keys too.
 
         Raises:
             InvalidInput: the password will not do; the token is still good.
@@ -81,9 +83,9 @@ class PasswordResets:
         password_hash = await self._passwords.hash(new_password)
         async with self._database.transaction() as session:
             user = await _hold_user_of(session, token)
-            await set_password(session, user, password_hash)
+            told = await set_password(session, user, password_hash, revoke_api_keys=revoke_api_keys)
             await unlink_others(session, user)
-            await _note(session, user)
+            await _note(session, user, after=told)
         await self._news.tell_users(user.id)
         await self._delays.succeed(user.email, client.address)
 
@@ -139,11 +141,16 @@ async def _hold_user_of(session: AsyncSession, token: str) -> User:
     return user
 
 
-async def _note(session: AsyncSession, user: User) -> None:
+async def _note(session: AsyncSession, user: User, *, after: dict[str, int] | None) -> None:
     """Write down who it turned out to be, in the log of the organisation that they log in to."""
     target, actor = Target(type="user", id=user.id, name=user.email), Actor.user(user.id, user.email)
     await record_audit(
-        session, action="auth.password_reset", target=target, tenant_id=user.tenant_id, actor=actor
+        session,
+        action="auth.password_reset",
+        target=target,
+        after=after,
+        tenant_id=user.tenant_id,
+        actor=actor,
     )
 
 
