@@ -136,7 +136,7 @@ def create_app(settings: Settings) -> Litestar:
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
     predict = PredictRoute(RequestContext(app.asgi_handler), settings, door)
     app.state.predict_route = predict
-    app.state.gate = Gate(LoginDoor(predict, app.state), settings)
+    app.state.gate = Gate(LoginDoor(predict, app.state, trusted), settings)
     app.asgi_handler = app.state.gate
     return app
 

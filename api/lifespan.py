@@ -19,6 +19,7 @@ from shared.access.acting import acting_tenant
 from shared.access.api_keys import ApiKeys
 from shared.access.forged_requests import ForgedRequests
 from shared.access.invitations import Invitations
+from shared.access.known_networks import KnownNetworks
 from shared.access.login_delays import LoginDelays
 from shared.access.members import Members
 from shared.access.messages import AccessNews, follow_access
@@ -88,9 +89,12 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     closing.push_async_callback(state.credentials.close)
     news = AccessNews(state.redis, state.credentials)
     delays = LoginDelays(state.redis, timeout_s=settings.rate_limit_timeout_s)
-    state.accounts = Accounts(
-        settings, anybodys, passwords=state.passwords, tokens=tokens, news=news, delays=delays
+    state.known_networks = KnownNetworks(
+        state.redis, settings.secret_key, timeout_s=settings.rate_limit_timeout_s
     )
+    closing.push_async_callback(state.known_networks.close)
+    asks = {"passwords": state.passwords, "news": news, "delays": delays}
+    state.accounts = Accounts(settings, anybodys, tokens=tokens, known=state.known_networks, **asks)
     closing.push_async_callback(state.accounts.close)
     forged = ForgedRequests(state.database)
     closing.push_async_callback(forged.close)
@@ -101,7 +105,6 @@ def _open_accounts(state: State, settings: Settings, tokens: AccessTokens, closi
     state.organizations = Organizations(settings, several, news)
     state.members = Members(several, news)
     state.invitations = Invitations(settings, several)
-    asks = {"passwords": state.passwords, "news": news, "delays": delays}
     state.own_account = OwnAccount(anybodys, **asks)
     state.password_resets = PasswordResets(anybodys, **asks)
     state.oidc = OidcLogins(settings, anybodys, state.redis)

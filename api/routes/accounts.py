@@ -130,10 +130,16 @@ LOGGED_IN = {
 
 
 @post("/register", status_code=201, opt=LOGIN, security=ANYBODY, responses=answers(403, 404, 409, 422))
-async def register(data: JSONBody[Registration], accounts: NamedDependency[Accounts]) -> UserAnswer:
+async def register(
+    data: JSONBody[Registration], accounts: NamedDependency[Accounts], client: NamedDependency[Client]
+) -> UserAnswer:
     """Make an account, and an organisation of its own; with an `invitation`, join another as well."""
     user = await accounts.register(
-        email=data.email, password=data.password, full_name=data.full_name, invitation=data.invitation
+        email=data.email,
+        password=data.password,
+        full_name=data.full_name,
+        invitation=data.invitation,
+        client=client,
     )
     return user_answer(user, user.tenant_id)
 

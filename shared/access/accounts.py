@@ -13,6 +13,7 @@ from shared.access.client import Client
 from shared.access.failed_logins import FailedLogins
 from shared.access.homes import add_member, add_tenant, settle_home
 from shared.access.invitations import take_invitation
+from shared.access.known_networks import KnownNetworks
 from shared.access.login_delays import LoginDelays
 from shared.access.messages import AccessNews
 from shared.access.organizations import check_is_in
@@ -76,13 +77,15 @@ class Accounts:
         tokens: AccessTokens,
         news: AccessNews,
         delays: LoginDelays,
+        known: KnownNetworks,
     ) -> None:
-        self._settings, self._database, self._news, self._delays = settings, database, news, delays
+        self._settings, self._database, self._news = settings, database, news
+        self._delays, self._known = delays, known
         self._passwords, self._tokens = passwords, tokens
         self._failed = FailedLogins(database)
 
     async def register(
-        self, *, email: str, password: str, full_name: str, invitation: str | None = None
+        self, *, email: str, password: str, full_name: str, client: Client, invitation: str | None = None
     ) -> User:
         """Make an account, with an organisation of its own.
 
@@ -97,7 +100,7 @@ class Accounts:
         """
         address = normal_email(email)
         check_password(password)
-        password_hash = await self._passwords.hash(password)
+        password_hash = await self._passwords.hash(password, address=client.address)
         try:
             async with self._database.transaction() as session:
                 user = await add_user(
@@ -118,14 +121,18 @@ class Accounts:
             LoginDelayed: after too many wrong passwords; likewise.
             PasswordsBusy: too many passwords wait to be checked.
         """
-        self._passwords.check_room()
-        await self._delays.begin(email, client.address)
+        here = client.address
+        is_known = await self._known.knows(email, here)
+        self._passwords.check_room(here, reserved=is_known)
+        await self._delays.begin(email, here)
         async with self._database.transaction() as session:
             user = await session.scalar(select(User).where(User.email == _lookup_email(email)))
-        if not await self._passwords.matches(password, user.password_hash if user else None) or user is None:
+        stored = user.password_hash if user else None
+        same = await self._passwords.matches(password, stored, address=here, reserved=is_known)
+        if not same or user is None:
             self._failed.note(user)
             raise WrongCredentials("no account has this email address and this password")
-        await self._delays.succeed(email, client.address)
+        await self._delays.succeed(email, here)
         return await self.begin(user.id, client=client, method="password", knew=user.password_hash)
 
     async def begin(
@@ -148,6 +155,7 @@ class Accounts:
             begun = await begin_session(session, home, client=client, settings=self._settings)
             await _note(session, "auth.login", user, after={"method": method})
         await self._news.tell_sessions(*begun.ended)
+        await self._known.remember(user.email, client.address)
         return self._logged_in(user, begun.id, tenant_id=home.tenant_id, refresh_token=begun.refresh_token)
 
     async def close(self) -> None:
@@ -162,7 +170,7 @@ class Accounts:
         """
         async with self._database.transaction() as session:
             renewed = await renew_session(session, refresh_token, client=client, settings=self._settings)
-        return await self._renewed(renewed, has_moved=False)
+        return await self._renewed(renewed, client, has_moved=False)
 
     async def switch(
         self, caller: Caller, *, organization: str, refresh_token: str, client: Client
@@ -187,7 +195,7 @@ class Accounts:
             )
             if renewed is not None and renewed.refresh_token is not None:
                 await _note(session, "auth.switch", renewed.user, tenant_id=renewed.tenant_id)
-        return await self._renewed(renewed, has_moved=True)
+        return await self._renewed(renewed, client, has_moved=True)
 
     async def log_out(self, refresh_token: str) -> None:
         """End the token's session. A token that is unknown is of one that ended."""
@@ -219,13 +227,14 @@ class Accounts:
         most = self._settings.max_organizations
         user.tenant_id = (await take_invitation(session, user, invitation, most=most)).tenant_id
 
-    async def _renewed(self, renewed: Renewal | None, *, has_moved: bool) -> LoggedIn:
+    async def _renewed(self, renewed: Renewal | None, client: Client, *, has_moved: bool) -> LoggedIn:
         """The next tokens, after the commit: so that an end lasts, and everybody hears of it or of a move."""
         following = None if renewed is None else renewed.refresh_token
         if renewed is not None and (has_moved or following is None):
             await self._news.tell_sessions(renewed.session_id)
         if renewed is None or following is None:
             raise RefreshTokenInvalid("the refresh token is not valid; log in again")
+        await self._known.remember(renewed.user.email, client.address)
         return self._logged_in(
             renewed.user, renewed.session_id, tenant_id=renewed.tenant_id, refresh_token=following
         )

@@ -21,8 +21,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.access.client_network import client_network
-from shared.access.registration import normal_email
-from shared.errors import InvalidInput, RateLimited, Unavailable
+from shared.access.registration import spelling_of
+from shared.errors import RateLimited, Unavailable
 
 log = structlog.get_logger()
 
@@ -105,12 +105,5 @@ class LoginDelays:
 
 def _keys(email: str, address: str) -> tuple[str, str]:
     # Hashed: a key in Redis is seen by many, and may not be of any length.
-    account = hashlib.sha256(_spelling(email).encode()).hexdigest()[:32]
+    account = hashlib.sha256(spelling_of(email).encode()).hexdigest()[:32]
     return f"login:{account}", f"login:{account}:{client_network(address)}"
-
-
-def _spelling(email: str) -> str:
-    try:
-        return normal_email(email)
-    except InvalidInput:
-        return email.strip().lower()

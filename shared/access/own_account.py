@@ -89,7 +89,7 @@ class OwnAccount:
         check_password(new, pointer="/new_password")
         user = await self._read(caller)
         await self._prove(user, old, client)
-        password_hash = await self._passwords.hash(new)
+        password_hash = await self._passwords.hash(new, address=client.address, reserved=True)
         async with self._database.transaction() as session:
             user = await _hold(session, user)
             told = await set_password(
@@ -107,7 +107,9 @@ class OwnAccount:
 
     async def _prove(self, user: User, password: str, client: Client) -> None:
         await self._delays.begin(user.email, client.address)
-        if not await self._passwords.matches(password, user.password_hash):
+        if not await self._passwords.matches(
+            password, user.password_hash, address=client.address, reserved=True
+        ):
             raise _wrong()
         await self._delays.succeed(user.email, client.address)
 

@@ -80,7 +80,7 @@ class PasswordResets:
         check_password(new_password, pointer="/new_password")
         async with self._database.transaction() as session:
             await _hold_user_of(session, token)
-        password_hash = await self._passwords.hash(new_password)
+        password_hash = await self._passwords.hash(new_password, address=client.address, reserved=True)
         async with self._database.transaction() as session:
             user = await _hold_user_of(session, token)
             told = await set_password(session, user, password_hash, revoke_api_keys=revoke_api_keys)

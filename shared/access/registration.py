@@ -35,6 +35,14 @@ def normal_email(text: str) -> str:
     return email
 
 
+def spelling_of(text: str) -> str:
+    """The same of what is an address, and something of everything else: to count by, whoever has it."""
+    try:
+        return normal_email(text)
+    except InvalidInput:
+        return text.strip().lower()
+
+
 def check_password(password: str, *, pointer: str = "/password") -> None:
     """Accept a password for a new account, or in another's place.
 
