@@ -15,6 +15,7 @@ from api.head_answers import answer_head
 from api.lifespan import lifespan
 from api.login_door import LoginDoor
 from api.openapi import openapi_config
+from api.openapi_document import OpenApiDocument
 from api.pages.docs import pages_routes
 from api.parameter_words import refuse_odd_words
 from api.permissions import undeclared
@@ -136,6 +137,7 @@ def create_app(settings: Settings) -> Litestar:
     # Litestar's own middleware sees only requests that found a route; an id and a log line are for all.
     predict = PredictRoute(RequestContext(app.asgi_handler), settings, door)
     app.state.predict_route = predict
+    app.state.openapi_document = OpenApiDocument(lambda: app.openapi_schema)
     app.state.gate = Gate(LoginDoor(predict, app.state, trusted), settings)
     app.asgi_handler = app.state.gate
     return app

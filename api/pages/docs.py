@@ -58,20 +58,32 @@ class SwaggerPage(OpenAPIRenderPlugin):
         super().__init__(path="/")
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002  the page asks for the document by itself
-        """The page."""
+        """The page; `_answer_first` has answered before anybody asks here."""
         return _SWAGGER.encode()
 
 
-def _refuse_unknown(request: Request[Any, Any, Any]) -> None:
-    """Litestar answers whatever is not there below the page with a page of its own."""
+async def _answer_first(request: Request[Any, Any, Any]) -> bytes:
+    """Answer before Litestar does.
+
+    It would make a document of its own, within the event loop and without predict, even for the page, which
+    does without; and it answers whatever is not there below the page with a page of its own.
+    """
     if "path" in request.path_params:
         raise NotFoundException
+    if request.url.path.rstrip("/").endswith(".json"):
+        return await _document(request)
+    return _SWAGGER.encode()
+
+
+async def _document(request: Request[Any, Any, Any]) -> bytes:
+    encoded: bytes = await request.app.state.openapi_document.encoded()
+    return encoded
 
 
 DOCS_ROUTER: Final = Router(
     "/docs",
     route_handlers=[],
-    before_request=_refuse_unknown,
+    before_request=_answer_first,
     include_in_schema=False,
     opt=PUBLIC,
     response_headers={"Content-Security-Policy": _CONTENT_POLICY},
@@ -84,10 +96,10 @@ def redoc_page() -> Response[str]:
     return Response(_REDOC, media_type=MediaType.HTML, headers={"Content-Security-Policy": _CONTENT_POLICY})
 
 
-@get("/openapi.json", include_in_schema=False, media_type="application/json", sync_to_thread=False)
-def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
+@get("/openapi.json", include_in_schema=False, media_type="application/json")
+async def openapi_document(request: Request[Any, Any, Any]) -> bytes:
     """The OpenAPI document."""
-    return request.app.openapi_schema.to_schema()
+    return await _document(request)
 
 
 @get("/", include_in_schema=False, sync_to_thread=False)

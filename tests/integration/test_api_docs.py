@@ -40,6 +40,15 @@ async def test_a_page_loads_nothing_from_elsewhere(client, page):
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
+async def test_the_document_is_the_same_wherever_it_is_asked_for(client):
+    beside, below = [await client.get(path) for path in ("/openapi.json", "/docs/openapi.json")]
+
+    assert beside.headers["content-type"] == "application/json"
+    assert below.headers["content-type"].startswith("application/")
+    assert beside.content == below.content
+    assert (await client.get("/docs")).headers["content-type"].startswith("text/html")
+
+
 async def test_static_files_are_only_those(client):
     for path in ("/static/../docs.py", "/static/%2e%2e/docs.py", "/static/vendor", "/static/none.js"):
         assert (await client.get(path)).status_code == 404
