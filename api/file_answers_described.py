@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, Schema
 
 from api.errors_format import ERRORS_MEDIA_TYPES
 from api.event_streams import MEDIA_TYPE as EVENTS
+from api.openapi import answer
 from api.predict_answer import PredictResponse
 from shared.jobs.result import MEDIA_TYPES
 
@@ -20,10 +20,10 @@ _EVENT: Final = Schema(
 )
 
 # For a route's `responses`.
-UNCHANGED: Final = {304: ResponseSpec(None, description="It is as `If-None-Match` has it.")}
-ELSEWHERE: Final = {307: ResponseSpec(None, description="`Location` is a link into the bucket.")}
-IN_ONE_PIECE: Final = {200: ResponseSpec(PredictResponse, description="Everything, in one of the forms.")}
-SEEN_TO_THE_END: Final = {204: ResponseSpec(None, description="The client has seen the end.")}
+UNCHANGED: Final = {304: answer(None, "It is as `If-None-Match` has it.")}
+ELSEWHERE: Final = {307: answer(None, "`Location` is a link into the bucket.")}
+IN_ONE_PIECE: Final = {200: answer(PredictResponse, "Everything, in one of the forms.")}
+SEEN_TO_THE_END: Final = {204: answer(None, "The client has seen the end.")}
 
 
 @dataclass

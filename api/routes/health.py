@@ -2,10 +2,9 @@
 
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 
 from api.auth import PUBLIC
-from api.openapi import ANYBODY
+from api.openapi import ANYBODY, answer
 from api.readiness import Health, Readiness
 from api.request_context import QUIET
 
@@ -16,7 +15,7 @@ async def livez() -> dict[str, bool]:
     return {"live": True}
 
 
-@get("/readyz", status_code=200, responses={503: ResponseSpec(Health, description="Not ready.")})
+@get("/readyz", status_code=200, responses={503: answer(Health, "Not ready.")})
 async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
     """Requests can be answered; 503 says which check failed, or that the process is about to stop."""
     health = await readiness.check()

@@ -4,18 +4,17 @@ from typing import Any
 
 from litestar import Request, Response, post, put
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 
 from api.job_doors import JobDoors
 from api.job_form import KeyedSubmissionForm, SubmissionForm
-from api.openapi import answers
+from api.openapi import answer, answers
 from api.rate_limit import LIMITED_AS_UPLOAD
 from api.routes.job_ref import JobRef
 from api.submission_name import name_by_id, name_by_key
 from shared.access.caller import Caller
 from shared.jobs.view import JobView
 
-_SAME_AGAIN = {200: ResponseSpec(JobView, description="The job of the same content, sent before.")}
+_SAME_AGAIN = {200: answer(JobView, "The job of the same content, sent before.")}
 
 
 @post(

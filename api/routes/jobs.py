@@ -6,7 +6,6 @@ from uuid import UUID
 from litestar import Request, Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
@@ -16,7 +15,7 @@ from api.event_streams import HEADERS, MEDIA_TYPE, EventStreams
 from api.file_answers_described import SEEN_TO_THE_END, UNCHANGED, Events
 from api.head_answers import WITHOUT_HEAD
 from api.job_events import event_id, job_events
-from api.openapi import answers
+from api.openapi import answer, answers
 from api.paging import DEFAULT_LIMIT, Page, PageCursor, PageLimit, from_cursor, to_page
 from api.routes.job_ref import JobRef
 from api.stored_file import IfNoneMatch
@@ -28,7 +27,7 @@ from shared.jobs.view import JobView
 from shared.schedules.service import Schedules
 from shared.settings import Settings
 
-AS_IT_IS = {200: ResponseSpec(JobView, description="The job as it is now.")}
+AS_IT_IS = {200: answer(JobView, "The job as it is now.")}
 Wait = Annotated[
     float,
     QueryParameter(ge=0, le=60, description="Seconds to wait for the job to change before answering."),

@@ -6,13 +6,12 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency, Provide
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Redirect
 
 from api.browser_logins import BrowserLogins
 from api.head_answers import WITHOUT_HEAD
-from api.openapi import ANYBODY, SESSION_ONLY, answers
+from api.openapi import ANYBODY, SESSION_ONLY, answer, answers
 from api.permissions import OWN_AFFAIRS
 from api.rate_limit import LIMITED_AS_LOGIN
 from api.routes.accounts import LOGIN, Token, TokensAnswer, cookies_answer, tokens_answer
@@ -99,11 +98,9 @@ async def log_in_at_provider(
     dependencies={"returned": Provide(_returned, sync_to_thread=False)},
     security=ANYBODY,
     responses={
-        200: ResponseSpec(TokensAnswer, description="Logged in.", generate_examples=False),
-        202: ResponseSpec(
-            LinkAnswer, description="An account has the address: link it.", generate_examples=False
-        ),
-        303: ResponseSpec(None, description="Logged in by cookies, which are set; `Location` is `/`."),
+        200: answer(TokensAnswer, "Logged in."),
+        202: answer(LinkAnswer, "An account has the address: link it."),
+        303: answer(None, "Logged in by cookies, which are set; `Location` is `/`."),
         **answers(401, 403, 404, 503),
     },
 )
