@@ -216,7 +216,7 @@ async def send_at_a_pace(line: Connection) -> None:
 
 async def test_who_never_reads_is_thrown_out(port, connect):
     deaf = await Connection.to(port, receive_bytes=4096)
-    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 16
     deaf.writer.write(asked)
     await asyncio.sleep(0)
 
@@ -238,7 +238,7 @@ async def test_who_sends_thousands_of_requests_at_once_is_answered_the_first_and
                 answered += 1
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-    assert answered < 200
+    assert answered <= 65  # those that may wait, and the one before them
 
 
 async def test_an_address_holds_no_more_connections_than_it_may_and_gets_them_back(connect):
