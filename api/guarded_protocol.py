@@ -24,8 +24,8 @@ _HEAD: Final = 1
 _BODY: Final = 2
 _WAITING: Final = 3  # it has sent all
 
-# That wait behind an unanswered one. Uvicorn stops reading then, but what has been read may hold thousands, each
-# of which is parsed, and takes some KiB, before its turn has come.
+# That wait behind an unanswered one. Uvicorn stops reading then, but what has been read may hold thousands,
+# each of which is parsed, and takes some KiB, before its turn has come.
 _MOST_PIPELINED: Final = 64
 
 
@@ -153,7 +153,7 @@ class GuardedProtocol(HttpToolsProtocol):
                     keep_alive=False,
                 )
             )
-        self.pipeline.clear()  # nobody will answer them, and a client that does not read keeps us for a minute
+        self.pipeline.clear()  # nobody will answer them; who does not read would keep them for a minute
         self.transport.close()
 
     def _is_spoken_for(self) -> bool:
