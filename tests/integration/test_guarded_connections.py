@@ -241,6 +241,16 @@ async def test_who_sends_thousands_of_requests_at_once_is_answered_the_first_and
     assert answered <= 65  # those that may wait, and the one before them
 
 
+@pytest.mark.parametrize("path", [b"/api/v1/schedules", b"/api/v1/predict/x"])
+async def test_a_body_is_refused_before_it_comes_where_nobody_vouches_for_it(line, path):
+    key = b"X-API-Key: my_unknown\r\n"
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + key + b"Content-Type: application/json\r\n"
+
+    answer = await line.ask(head + b"Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
+
+    assert answer.status == 401  # and not 100: nothing of the body is asked for
+
+
 async def test_an_address_holds_no_more_connections_than_it_may_and_gets_them_back(connect):
     lines = [await connect() for _ in range(2 * MANY + 50)]
     for line in lines:
