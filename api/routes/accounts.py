@@ -7,13 +7,12 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import Meta
 
 from api.auth import PUBLIC
 from api.browser_logins import BrowserLogins
-from api.openapi import ANYBODY, SESSION_ONLY, answers
+from api.openapi import ANYBODY, SESSION_ONLY, answer, answers
 from api.permissions import OWN_AFFAIRS, needs
 from api.rate_limit import LIMITED_AS_LOGIN
 from api.session_only import session_only
@@ -121,10 +120,8 @@ class CookiesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 LoginAnswer = Response[TokensAnswer] | Response[CookiesAnswer]
 LOGGED_IN = {
-    200: ResponseSpec(
-        TokensAnswer | CookiesAnswer,  # type: ignore[arg-type]  # Litestar takes any type, and says classes
-        description="Logged in. The second is of a log-in by cookies, which the answer sets.",
-        generate_examples=False,
+    200: answer(
+        TokensAnswer | CookiesAnswer, "Logged in. The second is of a log-in by cookies, which the answer sets."
     )
 }
 
