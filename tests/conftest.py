@@ -1,7 +1,8 @@
 """The fixtures of every test, a file a subject."""
 
-import gc
 import os
+
+from shared.garbage import spare_garbage_collection
 
 # One thread a pool, as in model hosts: threads of many tests that wait for each other by spinning take
 # whole seconds from a machine of two cores. Read as numpy and OpenMP are loaded, thus here, before all.
@@ -42,6 +43,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: a seventh of the tests' time went into looking it through."""
-    gc.collect()
-    gc.freeze()
+    """What was imported and collected stays: a seventh of the tests' time went into looking it through.
+
+    And as API processes do, look less often: every test of the API makes the objects of an application.
+    """
+    spare_garbage_collection()
