@@ -7,6 +7,10 @@ TEST_WORKERS ?= 4
 # In the order that tests/fixtures/order.py gives them, not by the number of tests in a group.
 IN_PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
+# Where the caller's environment forbids it, every process compiles all that it imports, and each worker
+# of pytest all tests: twice the time to begin.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help run doctor test check check-format check-lint check-imports check-types check-unit format attacks contract chaos bench coverage audit sbom lock install clean
 
