@@ -121,7 +121,8 @@ class CookiesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 LoginAnswer = Response[TokensAnswer] | Response[CookiesAnswer]
 LOGGED_IN = {
     200: answer(
-        TokensAnswer | CookiesAnswer, "Logged in. The second is of a log-in by cookies, which the answer sets."
+        TokensAnswer | CookiesAnswer,
+        "Logged in. The second is of a log-in by cookies, which the answer sets.",
     )
 }
 
