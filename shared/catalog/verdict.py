@@ -161,7 +161,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """What computes a version's answers: the estimator itself, or the form that it was compiled to.
 
     Attributes:
-        name: `native`, `linear`, `onnxruntime` or `treelite`.
+        name: `native`, `linear`, `onnxruntime` or `treelite`; of a job's host `walker`.
         why: it was chosen, or why nothing faster was.
         speed_up: how many times as fast as native, by rows of a call (`1`, `64`).
         rows_compared: on how many rows its answers were compared with native's.

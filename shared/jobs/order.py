@@ -36,6 +36,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         carried: of a job of several files the columns that all of them carry into the output, a schema of
             Arrow as it is serialised; None: not planned yet.
         model_name: by which files of the job are called.
+        accelerate: a faster form of the model may answer, where its answers are the same to the last bit.
         refuse_extra: columns that neither the model takes nor `output_columns` names are refused.
     """
 
@@ -51,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     environment: EnvironmentRef | None = None
     tells_progress: bool = False
     refuse_extra: bool = False
+    accelerate: bool = True
     on_error: OnError = OnError.FAIL
     input_encoding: TextEncoding | None = None
     text_key: str | None = None
@@ -125,6 +127,7 @@ def _order(job: JobRow, version: VersionRow, settings: ModelSettings) -> Order:
         environment=verdict_of(version).environment,
         tells_progress=job.tells_progress,
         refuse_extra=settings.refuse_extra,
+        accelerate=settings.accelerate,
         on_error=OnError(job.on_error),
         remote=_remote(job),
     )

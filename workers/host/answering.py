@@ -27,6 +27,8 @@ def answering_of(opened: Opened) -> Answering:
     if signature is None or model is None:
         raise TypeError("only a model that was opened answers")
     reader = RowReader(signature, model.none_columns)
+    if opened.walking is not None:
+        return _Plain(opened.walking, reader)
     if opened.accelerated is None or signature.layout is not Layout.MATRIX:
         return _Plain(model, reader)
     return _Fast(opened.accelerated, signature, _Plain(opened.accelerated, reader))

@@ -62,6 +62,7 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unkn
         may_run_code: the cell holds, or whoever runs the platform takes the risk. Otherwise only formats
             that bring no code are opened.
         unpacked_bytes: the most that it may unpack to; None where that was judged before.
+        many_rows: calls will be of thousands of rows, for which there may be a faster form.
     """
 
     id: int
@@ -70,6 +71,7 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag="load", forbid_unkn
     engine: Engine | None = None
     may_run_code: bool = True
     unpacked_bytes: int | None = None
+    many_rows: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True, tag="attempt", forbid_unknown_fields=True):

@@ -120,9 +120,10 @@ def _open(request: Inspect | Load | Attempt, files: list[int], inspection: Inspe
     bounds = UNBOUNDED if request.unpacked_bytes is None else Bounds(unpacked_bytes=request.unpacked_bytes)
     may_run_code = request.may_run_code
     if request.signature is not None:
-        return verdict.open_known(
+        opened = verdict.open_known(
             files[0], request.signature, request.engine, bounds=bounds, may_run_code=may_run_code
         )
+        return verdict.for_many_rows(opened) if request.many_rows else opened
     sample = files[1] if request.sample else None
     return verdict.examine(files[0], sample, bounds=bounds, inspection=inspection, may_run_code=may_run_code)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from shared.catalog.verdict import Contents, Engine, Probe, Reason, Signature, Verdict
+from shared.catalog.verdict import Contents, Engine, Layout, Probe, Reason, Signature, Verdict
 from workers.host.artifact import Artifact
 from workers.host.bounds import Bounds
 from workers.host.engines.accelerated import AcceleratedModel
 from workers.host.engines.choosing import choose, rebuild
+from workers.host.engines.many_rows import ManyRowsModel, many_rows_model
 from workers.host.rejection import Rejected, refuse_code
 from workers.host.replies import plain
 from workers.host.rows import Rows, row_count, rows_at
@@ -30,12 +31,14 @@ class Opened(msgspec.Struct, frozen=True):
     Attributes:
         model: None where it cannot be served.
         accelerated: the engine that answers in the model's place, if there is one.
+        walking: what answers calls of thousands of rows in its place, if there is such a thing.
         description: of a first opening.
     """
 
     verdict: Verdict
     model: LoadedModel | None = None
     accelerated: AcceleratedModel | None = None
+    walking: ManyRowsModel | None = None
     description: Description | None = None
 
 
@@ -82,6 +85,18 @@ def open_known(
     return Opened(verdict, model, choice.model if choice else None)
 
 
+def for_many_rows(opened: Opened) -> Opened:
+    """The same, answering thousands of rows by a faster form where its model has one."""
+    model, signature = opened.model, opened.verdict.signature
+    if model is None or signature is None or signature.layout is not Layout.MATRIX:
+        return opened
+    walking = many_rows_model(model, len(signature.inputs))
+    if walking is None:
+        return opened
+    verdict = msgspec.structs.replace(opened.verdict, engine=walking.engine)
+    return msgspec.structs.replace(opened, verdict=verdict, walking=walking)
+
+
 def examine(
     artifact: int,
     sample: int | None,
@@ -113,7 +128,7 @@ def examine(
         warnings=model.warnings + description.warnings,
         **facts,
     )
-    return Opened(verdict, model, None, description)
+    return Opened(verdict, model, description=description)
 
 
 def accelerate(opened: Opened) -> tuple[Engine, Opened]:

@@ -22,6 +22,7 @@ _MAY_BE_MISSING = (
     "treelite",
     "treelite.gtil",
     "treelite.frontend",
+    "wasmtime",
     "skops.io",
     "lightgbm",
     "xgboost",

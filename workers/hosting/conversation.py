@@ -75,11 +75,18 @@ class Conversation:
         engine: Engine | None = None,
         may_run_code: bool = True,
         unpacked_bytes: int | None = None,
+        many_rows: bool = False,
     ) -> list[Buffer]:
         """The frame that asks to open an artifact."""
         self._signature = signature
         request = Load(
-            self._ask_for_no_rows(), sample, signature, engine, may_run_code, unpacked_bytes=unpacked_bytes
+            self._ask_for_no_rows(),
+            sample,
+            signature,
+            engine,
+            may_run_code,
+            unpacked_bytes=unpacked_bytes,
+            many_rows=many_rows,
         )
         return protocol.frame(request)
 

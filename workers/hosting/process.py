@@ -64,6 +64,7 @@ class HostProcess:
         signature: Signature | None = None,
         engine: Engine | None = None,
         unpacked_bytes: int | None = None,
+        many_rows: bool = False,
         timeout_s: float,
     ) -> Verdict:
         """Open the artifact behind a descriptor. Once for each host.
@@ -75,6 +76,8 @@ class HostProcess:
             engine: of that verdict, to answer by; None: by the model's own library. The verdict that comes
                 back says by which it is, should building the engine have failed.
             unpacked_bytes: the most that it may unpack to; None where that was judged before.
+            many_rows: calls will be of thousands of rows: answer them by a faster form that gives the same
+                bits, where there is one.
 
         Raises:
             HostDied: opening it ended the process.
@@ -91,6 +94,7 @@ class HostProcess:
             engine=engine,
             may_run_code=self._may_run_code,
             unpacked_bytes=unpacked_bytes,
+            many_rows=many_rows,
         )
         verdict = self._open(buffers, files, timeout_s)
         if not isinstance(verdict, Verdict):

@@ -94,4 +94,10 @@ class HostPool:
             os.close(artifact)
 
     def _open(self, host: HostProcess, artifact: int, order: Order) -> None:
-        host.load(artifact, probe=False, signature=order.signature, timeout_s=self._load_timeout_s)
+        host.load(
+            artifact,
+            probe=False,
+            signature=order.signature,
+            many_rows=order.accelerate,
+            timeout_s=self._load_timeout_s,
+        )

@@ -77,8 +77,8 @@ class Share:
         return _first_of_largest(self.probabilities(scores))
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Of two classes only the second is summed; the first has the rest."""
-        if self._binary:
+        """Where of two classes only the second was summed, the first has the rest."""
+        if self._binary and scores.shape[1] == 1:
             scores = np.concatenate((self._trees - scores, scores), axis=1)
         shares: Floats = scores / self._trees
         return shares

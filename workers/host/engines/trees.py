@@ -26,20 +26,29 @@ class Ensemble(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         start: the scores before the first tree.
         single_precision: rows are rounded to 32 bits before they are compared.
+        first_is_rest: of its two scores the first is what the second leaves of the number of trees, but for
+            the last bits.
     """
 
     trees: list[Tree]
-    targets: int
     start: Floats
     link: Link | Values
     single_precision: bool
     takes_missing: bool
+    first_is_rest: bool = False
     classes: NDArray[Any] | None = None
 
     @property
     def nodes(self) -> int:
         """Of all trees."""
         return sum(len(tree.left) for tree in self.trees)
+
+    def with_fewest_scores(self) -> "Ensemble":
+        """The same where each score is a walk of its own."""
+        if not self.first_is_rest:
+            return self
+        second = [msgspec.structs.replace(tree, target=0) for tree in self.trees if tree.target]
+        return msgspec.structs.replace(self, trees=second, start=self.start[1:])
 
 
 def ensemble_of(model: Any) -> Ensemble | None:
@@ -65,19 +74,15 @@ def _voting(model: Any, members: list[Any]) -> Ensemble:
     if model.n_outputs_ > 1:
         raise CannotCompile("it answers several labels for each row")
     classes = int(model.n_classes_)
-    summed = [1] if classes == _BINARY else range(classes)
-    trees = [
-        _plain_tree(member.tree_, member.tree_.value[:, 0, at], target)
-        for member in members
-        for target, at in enumerate(summed)
-    ]
     return Ensemble(
-        trees=trees,
-        targets=len(summed),
-        start=np.zeros(len(summed)),
+        trees=[
+            tree for member in members for tree in _plain_trees(member.tree_, member.tree_.value[:, 0, :])
+        ],
+        start=np.zeros(classes),
         link=Share(len(members), classes),
         single_precision=True,
         takes_missing=_takes_missing(members),
+        first_is_rest=classes == _BINARY,
         classes=model.classes_,
     )
 
@@ -94,11 +99,8 @@ def _averaging(model: Any, members: list[Any]) -> Ensemble:
     targets = int(model.n_outputs_)
     return Ensemble(
         trees=[
-            _plain_tree(member.tree_, member.tree_.value[:, target, 0], target)
-            for member in members
-            for target in range(targets)
+            tree for member in members for tree in _plain_trees(member.tree_, member.tree_.value[:, :, 0])
         ],
-        targets=targets,
         start=np.zeros(targets),
         link=Values(flat=targets == 1, divisor=len(members)),
         single_precision=True,
@@ -119,7 +121,6 @@ def _gradient_boosting(model: Any) -> Ensemble:
     link, classes = _boosting_link(model, zero_is_second=True)
     return Ensemble(
         trees=trees,
-        targets=len(start),
         start=np.asarray(start, np.float64),
         link=link,
         single_precision=True,
@@ -140,7 +141,6 @@ def _hist_gradient_boosting(model: Any) -> Ensemble:
     link, classes = _boosting_link(model, zero_is_second=False)
     return Ensemble(
         trees=trees,
-        targets=len(start),
         start=start,
         link=link,
         single_precision=False,
@@ -159,6 +159,13 @@ def _boosting_link(model: Any, *, zero_is_second: bool) -> tuple[Link | Values, 
     if getattr(model, "loss", "log_loss") != "log_loss":
         raise CannotCompile(f"no engine knows its loss {model.loss!r}")
     return Logit(zero_is_second=zero_is_second), classes
+
+
+def _plain_trees(nodes: Any, values: Floats) -> list[Tree]:
+    """One structure, a tree for each column of the values."""
+    first = _plain_tree(nodes, values[:, 0], 0)
+    rest = range(1, values.shape[1])
+    return [first, *(msgspec.structs.replace(first, value=values[:, at], target=at) for at in rest)]
 
 
 def _plain_tree(nodes: Any, value: Floats, target: int) -> Tree:
