@@ -4,7 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 
 from tests.fixtures.training import saved
@@ -71,9 +75,7 @@ def test_missing_values_may_come_after_whole_rows_and_before_them(job_host):
 
 
 def test_a_missing_value_that_the_model_refuses_is_refused_in_its_own_words(job_host):
-    model = RandomForestClassifier(5, criterion="entropy", monotonic_cst=[1, 0, 0, 0]).fit(
-        IRIS[0], IRIS[1] > 0
-    )
+    model = GradientBoostingClassifier(n_estimators=5).fit(*IRIS)
     host, _, _ = job_host(model)
     X = IRIS[0].copy()
     X[100, 2] = np.nan
