@@ -1,4 +1,4 @@
-"""How often Python looks for garbage in a process that answers while somebody waits."""
+"""How often Python looks for garbage in a process that has a lot of its own, and much to do."""
 
 import gc
 

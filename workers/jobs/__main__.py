@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.database.engine import Database
+from shared.garbage import spare_garbage_collection
 from shared.jobs.chunk_hints import RUN_CHUNKS
 from shared.jobs.news import JobNews
 from shared.logs import configure_logs
@@ -60,6 +61,7 @@ def main() -> None:
         await context.database.close()
         await redis.aclose()
 
+    spare_garbage_collection()
     with publishing_metrics(settings.redis_url, "batch"):
         run_worker(
             broker,
