@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures.platform",
     "tests.fixtures.api",
     "tests.fixtures.teams",
+    "tests.fixtures.browsers",
     "tests.fixtures.artifacts",
     "tests.fixtures.models",
     "tests.fixtures.predictions",

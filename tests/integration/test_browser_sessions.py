@@ -1,93 +1,17 @@
 """Browsers log in by cookies, and other sites' pages can do nothing with these."""
 
 import asyncio
-import ssl
-from contextlib import ExitStack
 
-import httpx
-import msgspec
-import pytest
 from sqlalchemy import select
 
-from shared.access.caller import Caller
-from shared.access.client import Client
-from shared.access.csrf_tokens import CsrfTokens
-from shared.access.homes import settle_home
 from shared.access.session_tables import SessionRow
-from shared.access.sessions import begin_session
-from shared.access.tokens import AccessTokens
 from shared.audit.tables import AuditRow
-from tests.fixtures.platform import find_free_port
-from tests.fixtures.processes import Process
-from tests.fixtures.webhooks import CERTIFICATE
+from tests.fixtures.browsers import OWN
 
 AUTH = "/api/v1/auth"
 ORGANIZATIONS = "/api/v1/organizations"
 PREDICT = "/api/v1/predict/nothing"
 ADA = {"email": "ada@example.com", "password": "SecureP@ss123"}
-KEY = "Zk3vQ9xT1mB7wLrm4rk3dYpHsNdE5uGcJfA8iXo2"
-OWN = {"Origin": "http://modelyard.test", "Sec-Fetch-Site": "same-origin"}
-
-
-class Browser(msgspec.Struct, frozen=True, kw_only=True):
-    """What a browser keeps of a log-in, and what its pages know."""
-
-    cookie: str
-    refresh_token: str
-    csrf_token: str
-
-    def sends(self, **changed: str | None) -> dict[str, str]:
-        """The headers of a change that a page of ours asks for; None: without."""
-        names = {name.replace("_", "-"): value for name, value in changed.items()}
-        headers = {"Cookie": self.cookie, "X-CSRF-Token": self.csrf_token, **OWN, **names}
-        return {name: value for name, value in headers.items() if value is not None}
-
-
-@pytest.fixture
-def log_in(settings, database):
-    """Logs an account in without a password, whose hash takes long."""
-
-    async def begin(account) -> Browser:
-        async with database.transaction() as session:
-            home = await settle_home(session, account.user_id)
-            begun = await begin_session(session, home, client=Client(), settings=settings)
-        caller = Caller(user_id=account.user_id, tenant_id=account.tenant_id, session_id=begun.id)
-        token = AccessTokens(settings.secret_key, ttl_s=900).issue(caller)
-        return Browser(
-            cookie=f"modelyard_session={token}; modelyard_refresh={begun.refresh_token}",
-            refresh_token=begun.refresh_token,
-            csrf_token=CsrfTokens(settings.secret_key).issue(begun.id),
-        )
-
-    return begin
-
-
-@pytest.fixture
-async def browser(log_in, account):
-    return await log_in(account)
-
-
-@pytest.fixture
-async def production(settings, tmp_path):
-    """An API process by HTTPS, and a client that keeps cookies as browsers do."""
-    port = find_free_port()
-    origin = f"https://localhost:{port}"
-    environment = {
-        "SECRET_KEY": KEY,
-        "ENVIRONMENT": "production",
-        "PUBLIC_URL": origin,
-        "PORT": str(port),
-        "TLS_CERTIFICATE": str(CERTIFICATE),
-        "TLS_KEY": str(CERTIFICATE),
-    }
-    known = ssl.create_default_context(cafile=CERTIFICATE)
-    known.check_hostname = False  # it is made out to a receiver of webhooks
-    with ExitStack() as stack:
-        process = Process("api", settings, tmp_path / "api.log", environment=environment)
-        stack.callback(process.kill)
-        await process.wait_for_log("Application startup complete")
-        async with httpx.AsyncClient(base_url=origin, verify=known, headers={"Origin": origin}) as client:
-            yield client
 
 
 def code_of(answer) -> tuple[int, str]:
