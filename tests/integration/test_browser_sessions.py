@@ -97,9 +97,9 @@ FORGED = {
 }
 
 
-async def test_a_forged_change_is_refused_and_has_no_effect(client, browser):
+async def test_a_forged_change_is_refused_and_has_no_effect(client, visitor):
     for name, (changed, code) in FORGED.items():
-        headers = browser.sends(**changed)
+        headers = visitor.sends(**changed)
 
         answers = [
             await client.post(ORGANIZATIONS, json={"name": "Forged"}, headers=headers),
@@ -112,14 +112,14 @@ async def test_a_forged_change_is_refused_and_has_no_effect(client, browser):
 
         assert [code_of(answer) for answer in answers] == [(403, code)] * len(answers), name
         assert not any("Set-Cookie" in answer.headers for answer in answers)
-    theirs = await client.get(ORGANIZATIONS, headers=browser.sends())
+    theirs = await client.get(ORGANIZATIONS, headers=visitor.sends())
     assert [each["name"] for each in theirs.json()["items"]] == ["Ada Tester"]
-    assert (await client.post(f"{AUTH}/refresh", json={}, headers=browser.sends())).status_code == 200
+    assert (await client.post(f"{AUTH}/refresh", json={}, headers=visitor.sends())).status_code == 200
 
 
-async def test_another_sessions_token_does_not_do(client, browser, log_in, *, account, stranger):
+async def test_another_sessions_token_does_not_do(client, visitor, log_in, *, account, stranger):
     for other in (await log_in(account), await log_in(stranger)):
-        headers = browser.sends(X_CSRF_Token=other.csrf_token)
+        headers = visitor.sends(X_CSRF_Token=other.csrf_token)
 
         answers = [
             await client.post(ORGANIZATIONS, json={"name": "Forged"}, headers=headers),
@@ -129,7 +129,7 @@ async def test_another_sessions_token_does_not_do(client, browser, log_in, *, ac
         assert [code_of(answer) for answer in answers] == [(403, "csrf_token_invalid")] * 2
 
 
-async def test_a_page_of_ours_does_what_its_user_may(client, browser):
+async def test_a_page_of_ours_does_what_its_user_may(client, visitor):
     for changed in (
         {},
         {"Origin": None},
@@ -138,22 +138,22 @@ async def test_a_page_of_ours_does_what_its_user_may(client, browser):
         {"Origin": "null"},  # by `Referrer-Policy: no-referrer`
         {"Sec_Fetch_Site": None, "Origin": "http://localhost:8000"},  # PUBLIC_URL, behind a proxy
     ):
-        headers = browser.sends(**changed)
+        headers = visitor.sends(**changed)
 
         assert (await client.post(ORGANIZATIONS, json={"name": "Two"}, headers=headers)).status_code == 201
         assert (await client.post(PREDICT, json={"input": [1]}, headers=headers)).status_code == 404
 
 
-async def test_the_token_of_a_session_is_told_to_its_pages(client, browser, account):
-    told = await client.get(f"{AUTH}/csrf", headers={"Cookie": browser.cookie})
-    headers = browser.sends(X_CSRF_Token=told.json()["csrf_token"])
+async def test_the_token_of_a_session_is_told_to_its_pages(client, visitor, account):
+    told = await client.get(f"{AUTH}/csrf", headers={"Cookie": visitor.cookie})
+    headers = visitor.sends(X_CSRF_Token=told.json()["csrf_token"])
 
     assert (await client.post(ORGANIZATIONS, json={"name": "Two"}, headers=headers)).status_code == 201
     assert (await client.get(f"{AUTH}/csrf", headers=account.headers)).status_code == 200
 
 
-async def test_reading_takes_no_token_and_is_not_for_other_sites_scripts(client, browser):
-    cookie = {"Cookie": browser.cookie}
+async def test_reading_takes_no_token_and_is_not_for_other_sites_scripts(client, visitor):
+    cookie = {"Cookie": visitor.cookie}
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     script = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Origin": "http://x.modelyard.test"}
     image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
@@ -180,17 +180,17 @@ async def test_a_token_in_a_header_goes_before_a_cookie_and_needs_no_other(
     assert empty.status_code == 401
 
 
-async def test_a_cookie_holds_a_session_and_once(client, account, browser):
+async def test_a_cookie_holds_a_session_and_once(client, account, visitor):
     made = await client.post("/api/v1/api-keys", json={"name": "key"}, headers=account.headers)
     for cookie in (
         f"modelyard_session={made.json()['secret']}",
-        f"{browser.cookie}; modelyard_session=other",
-        f"__Host-{browser.cookie}",
-        f"modelyard_session={browser.refresh_token}",
+        f"{visitor.cookie}; modelyard_session=other",
+        f"__Host-{visitor.cookie}",
+        f"modelyard_session={visitor.refresh_token}",
         "modelyard_session=",
         "modelyard_session",
     ):
-        headers = browser.sends(Cookie=cookie)
+        headers = visitor.sends(Cookie=cookie)
 
         answers = [
             await client.get(f"{AUTH}/me", headers=headers),
@@ -200,12 +200,12 @@ async def test_a_cookie_holds_a_session_and_once(client, account, browser):
         assert [answer.status_code for answer in answers] == [401, 401], cookie
 
 
-async def test_a_refresh_cookie_used_twice_ends_the_session(client, browser):
-    renewed = await client.post(f"{AUTH}/refresh", json={}, headers=browser.sends())
+async def test_a_refresh_cookie_used_twice_ends_the_session(client, visitor):
+    renewed = await client.post(f"{AUTH}/refresh", json={}, headers=visitor.sends())
     newest = {"Cookie": "; ".join(h.partition(";")[0] for h in renewed.headers.get_list("Set-Cookie"))}
     assert (await client.get(f"{AUTH}/me", headers=newest)).status_code == 200
 
-    again = await client.post(f"{AUTH}/refresh", json={}, headers=browser.sends())
+    again = await client.post(f"{AUTH}/refresh", json={}, headers=visitor.sends())
 
     assert code_of(again) == (401, "invalid_refresh_token")
     assert "Max-Age=0" in attributes(again)["modelyard_refresh"]
@@ -226,16 +226,16 @@ async def test_another_sites_page_logs_nobody_in(client, database):
         assert list(await session.scalars(select(SessionRow.id))) == []
 
 
-async def test_logging_out_everywhere_takes_the_cookies_back(client, browser, account):
-    answer = await client.post(f"{AUTH}/logout-everywhere", headers=browser.sends())
+async def test_logging_out_everywhere_takes_the_cookies_back(client, visitor, account):
+    answer = await client.post(f"{AUTH}/logout-everywhere", headers=visitor.sends())
 
     assert answer.status_code == 204
     assert len(attributes(answer)) == 3
     assert (await client.get(f"{AUTH}/me", headers=account.headers)).status_code == 401
 
 
-async def test_a_browser_goes_on_in_another_organisation(client, browser):
-    headers = browser.sends()
+async def test_a_browser_goes_on_in_another_organisation(client, visitor):
+    headers = visitor.sends()
     made = await client.post(ORGANIZATIONS, json={"name": "Two"}, headers=headers)
 
     answer = await client.post(f"{AUTH}/switch", json={"organization": made.json()["id"]}, headers=headers)
@@ -245,9 +245,9 @@ async def test_a_browser_goes_on_in_another_organisation(client, browser):
     assert "access_token" not in answer.text
 
 
-async def test_what_is_refused_is_written_down(client, browser, database):
+async def test_what_is_refused_is_written_down(client, visitor, database):
     for _ in range(2):
-        await client.post(PREDICT, json={}, headers=browser.sends(Origin="https://evil.example"))
+        await client.post(PREDICT, json={}, headers=visitor.sends(Origin="https://evil.example"))
 
     async with asyncio.timeout(5):
         while len(written := await acts(database)) < 2:
