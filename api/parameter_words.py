@@ -5,15 +5,16 @@ where a time is.
 """
 
 from datetime import datetime
-from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from shared.errors import InvalidInput
 
-_NULL = "null"
+_NULL: Final = "null"
+_KINDS: Final = WeakKeyDictionary[BaseRouteHandler, dict[str, set[Any]]]()  # found out once for each handler
 
 
 def refuse_odd_words(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -30,14 +31,16 @@ def refuse_odd_words(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
             raise InvalidInput(f"the parameter {name} does not fit: a time is such as 2026-01-31T12:00:00Z")
 
 
-@cache
 def _kinds(handler: HTTPRouteHandler) -> dict[str, set[Any]]:
     """What each of the handler's parameters may be."""
+    if (known := _KINDS.get(handler)) is not None:
+        return known
     fields = handler.parsed_fn_signature.parameters
-    return {
+    found = _KINDS[handler] = {
         getattr(field.kwarg_definition, "name", None) or name: {field.annotation, *field.args}
         for name, field in fields.items()
     }
+    return found
 
 
 def _is_number(text: str) -> bool:
