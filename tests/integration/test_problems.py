@@ -222,3 +222,10 @@ async def test_a_number_is_no_time_of_the_query(client, account):
 
     assert "until" in assert_problem(number, 422, "invalid_input")["detail"]
     assert time.status_code == 200
+
+
+async def test_options_are_told_whatever_the_query_says(client, account):
+    answer = await client.options("/api/v1/audit-log?action=null&since=5", headers=account.headers)
+
+    assert answer.status_code == 204, answer.text
+    assert "GET" in answer.headers["allow"]
