@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared.catalog.verdict import Engine
 from workers.host.engines.accelerated import AcceleratedModel
-from workers.host.engines.compiled import ANSWERED, CannotCompile
+from workers.host.engines.compiled import ANSWERED
 from workers.host.engines.compiling import compile_for_many_rows
 from workers.host.rows import Rows
 from workers.host.runtimes.runtime import Answering, LoadedModel
@@ -27,9 +27,7 @@ def many_rows_model(model: LoadedModel, columns: int) -> "ManyRowsModel | None":
     """
     try:
         compiled = compile_for_many_rows(model.fitted, columns)
-    except CannotCompile:
-        return None
-    except Exception:  # noqa: BLE001  the model answers as well
+    except Exception:  # noqa: BLE001  CannotCompile above all; the model answers as well
         return None
     why = f"Its answers are compared with the model's on the first {TRIED_ROWS} rows of each kind."
     engine = Engine(name=compiled.engine, why=why, takes_missing=compiled.takes_missing)
@@ -52,10 +50,10 @@ class ManyRowsModel:
         """Each output asked for, with one entry a row."""
         if not isinstance(rows, np.ndarray) or not ANSWERED.issuperset(outputs):
             return self._native(rows, outputs)
-        missing = np.isnan(rows).any(axis=1)
+        missing = np.isnan(rows)
         kind = (bool(missing.any()), tuple(outputs))
         if kind not in self._same:
-            self._same[kind] = self._answers_alike(rows[missing] if kind[0] else rows, outputs)
+            self._same[kind] = self._answers_alike(rows[missing.any(axis=1)] if kind[0] else rows, outputs)
         return self._walk(rows, outputs) if self._same[kind] else self._native(rows, outputs)
 
     def _answers_alike(self, rows: NDArray[np.float64], outputs: Sequence[str]) -> bool:
