@@ -12,6 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from shared.errors import InvalidInput
+from shared.number_text import is_number
 
 _NULL: Final = "null"
 _KINDS: Final = WeakKeyDictionary[BaseRouteHandler, dict[str, set[Any]]]()  # found out once for each handler
@@ -31,7 +32,7 @@ def refuse_odd_words(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         kinds = _kinds(cast("HTTPRouteHandler", handler)).get(name, {str})
         if value.lower() == _NULL and str not in kinds:
             raise InvalidInput(f"the parameter {name} does not fit: leave it out, rather than send null")
-        if datetime in kinds and _is_number(value):
+        if datetime in kinds and is_number(value):
             raise InvalidInput(f"the parameter {name} does not fit: a time is such as 2026-01-31T12:00:00Z")
 
 
@@ -45,11 +46,3 @@ def _kinds(handler: HTTPRouteHandler) -> dict[str, set[Any]]:
         for name, field in fields.items()
     }
     return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import msgspec
 
 from shared.jobs.errors import UnreadableInput
+from shared.number_text import is_number
 from workers.jobs.csv_text import MAX_RECORD_BYTES, record_ends
 
 DELIMITERS = ",;\t|"
@@ -93,15 +94,7 @@ def _most_frequent(header: str) -> str:
 def _check_names(names: list[str]) -> None:
     if not any(name.strip() for name in names):
         raise UnreadableInput("the CSV file does not begin with a header line that names its columns")
-    if all(map(_is_number, names)):
+    if all(map(is_number, names)):
         raise UnreadableInput(
             "the first line of the CSV file is all numbers: it must be a header that names the columns"
         )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

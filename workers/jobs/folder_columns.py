@@ -5,6 +5,7 @@ import pyarrow as pa
 from shared.catalog.verdict import Datatype
 from shared.jobs.folders import folder_values, is_whole_number
 from shared.jobs.order import Order
+from shared.number_text import is_number
 from workers.jobs.columns import model_datatypes
 from workers.jobs.common_columns import common_schema
 
@@ -36,16 +37,8 @@ def _type(text: str | None, wanted: Datatype | None) -> pa.DataType:
         return pa.null()
     if is_whole_number(text):
         return pa.int64()
-    return pa.float64() if _is_number(text) else pa.string()
+    return pa.float64() if is_number(text) else pa.string()
 
 
 def _scalar(text: str | None, type_: pa.DataType) -> pa.Scalar:
     return pa.scalar(None, type_) if text is None else pa.scalar(text, pa.string()).cast(type_)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
